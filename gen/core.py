@@ -1,0 +1,230 @@
+"""The nouns that every room speaks. Values only: nothing here does I/O or knows another room."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+Role = Literal["evolver", "answerer", "judge", "scorer", "embedder"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where a sample comes from. `root` is the id of its seed: all samples of one root are a family."""
+
+    root: str
+    parent: str | None = None
+    stage: int = 0
+    round: int = 0
+    operation: str = "seed"
+    prompts: tuple[str, ...] = ()
+    """`path@hash` of each prompt that helped to make it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One training example. `response` is None until it has been answered."""
+
+    id: str
+    instruction: str
+    lineage: Lineage
+    input: str = ""
+    response: str | None = None
+    system: str = ""
+    turns: tuple[Message, ...] = ()
+    """Earlier turns of the conversation, oldest first, without the last instruction and response."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """What the user's row carried besides: JSON values only."""
+
+    @property
+    def prompt(self) -> str:
+        """What the user says: instruction and input, as one text."""
+        return f"{self.instruction}\n\n{self.input}" if self.input else self.instruction
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        system = (Message("system", self.system),) if self.system else ()
+        answer = () if self.response is None else (Message("assistant", self.response),)
+        return (*system, *self.turns, Message("user", self.prompt), *answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int = 2048
+    """Bound on generated tokens, reasoning included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a model. `step` and `attempt` name it within its conversation."""
+
+    role: Role
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    step: str
+    attempt: int = 0
+    """Semantic attempts (asked again on purpose); transport retries are not attempts."""
+    schema: Mapping[str, Any] | None = None
+    """JSON schema of the reply, enforced by the server's grammar where it has one."""
+    prompt: str = ""
+    """`path@hash` of the prompt file that was rendered; not part of what is sent."""
+    seed: int = 0
+    """Filled by the rollout from the run's seed and the conversation's path; loops leave it."""
+
+
+Finish = Literal["stop", "length", "reasoning_truncated", "overlong", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What came back. A request that the engine refuses for good is a completion too.
+
+    `stop`: the model ended by itself. `length`: cut at max_tokens. `reasoning_truncated`: cut before
+    an answer began. `overlong`: prompt and max_tokens exceed the context. `refused`: the server
+    rejected the request (`note` says why). `text` never holds reasoning.
+    """
+
+    text: str
+    finish: Finish = "stop"
+    reasoning: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    note: str = ""
+
+
+Rollout: TypeAlias = Generator[list[Request], list[Completion], T]
+"""A conversation without I/O: yields the questions that it has now, is sent their answers in the same
+order, returns its result. Whoever holds an engine can drive it; see `gen.rollout`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A measured value. `value` None means not measured, and `note` says why; never 0 or NaN instead."""
+
+    name: str
+    value: float | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a filter (or a loop's own elimination, `by` = the loop's name) says of one sample."""
+
+    keep: bool
+    reason: str = ""
+    """Written from the reader's side, in snake_case: `too_short`, `refusal`, `near_duplicate`."""
+    by: str = ""
+    value: float | None = None
+    """The number that decided, in the unit of the filter."""
+    nearest: str | None = None
+    """Id of the nearest kept neighbour (or `against:<file>:<line>`), for dedup filters."""
+    note: str = ""
+    """The passage that decided, cut short, for people."""
+
+
+KEEP = Verdict(True)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a loop proposes: a sample, or a partial one and the reason why it came to nothing."""
+
+    sample: Sample
+    failure: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """The fruit of one conversation: candidates for the pool, and what the next round grows from."""
+
+    candidates: tuple[Candidate, ...]
+    heirs: tuple[Sample, ...]
+
+
+class Loop(Protocol):
+    """An algorithm that proposes samples: one file in `gen/loops`, a frozen dataclass of parameters."""
+
+    def answer(self, seed: Sample) -> Rollout[Grown]:
+        """Round 0: make a whole sample of a seed that may lack its answer."""
+        ...
+
+    def grow(self, seed: Sample, rng: random.Random) -> Rollout[Grown]:
+        """One round for one heir. All randomness comes from `rng`."""
+        ...
+
+
+def digest(*parts: Any, size: int = 16) -> str:
+    """Hex BLAKE2b of JSON values: the one content address of the project. `size` in hex digits."""
+    data = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(data.encode("utf-8", "surrogatepass"), digest_size=(size + 1) // 2).hexdigest()[:size]
+
+
+def derive_seed(*parts: Any) -> int:
+    """A seed in [0, 2**31) that depends on the values alone, never on order or time."""
+    return int(digest(*parts, size=16), 16) & 0x7FFFFFFF
+
+
+def seed_id(instruction: str, input: str, response: str | None, turns: Sequence[Message] = ()) -> str:
+    """The id of a seed, and so of its family: a hash of its content."""
+    return digest("seed", instruction, input, response, [(t.role, t.content) for t in turns])
+
+
+def child(
+    parent: Sample, operation: str, instruction: str, *, input: str = "", response: str | None = None,
+    prompts: Sequence[str] = (),
+) -> Sample:
+    """A new sample of the parent's family; `place` gives it its id and round."""
+    lineage = replace(parent.lineage, parent=parent.id, operation=operation, prompts=tuple(prompts))
+    return replace(parent, id="", instruction=instruction, input=input, response=response, lineage=lineage, meta={})
+
+
+def place(sample: Sample, stage: int, round: int, index: int) -> Sample:
+    """The sample with its stage and round, and an id made of its family, its path and its content."""
+    lineage = replace(sample.lineage, stage=stage, round=round)
+    path = (lineage.root, lineage.parent, stage, round, index, lineage.operation)
+    return replace(sample, lineage=lineage, id=digest(*path, sample.instruction, sample.input, sample.response))
+
+
+class Engine(Protocol):
+    """What answers. Opened once, asked concurrently, closed once."""
+
+    fingerprint: str
+    """Known after `open`: the model and all else that decides its replies; never a URL, host or path."""
+    model: str
+    """The model's name, for people and the dataset card."""
+    width: int
+    """Requests that it can usefully have in flight."""
+
+    async def open(self) -> None:
+        """Load or probe. Raises EngineError (Unavailable when waiting could help)."""
+        ...
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer one request. What is refused for good is a Completion that says so; what may pass by
+        waiting is retried inside, and raises Unavailable when it does not."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Scorer(Protocol):
+    """An engine that can also give log-probabilities."""
+
+    async def logprobs(self, prompt: Sequence[int], continuation: Sequence[int]) -> list[float]:
+        """Natural-log probability of each continuation token given all before it; token ids as given,
+        no template and no special token added."""
+        ...

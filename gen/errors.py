@@ -1,0 +1,72 @@
+"""What can go wrong, as a tree that can be caught at any height.
+
+GenError
+├── UserError            exit 2: the user can mend it; printed without a traceback
+│   ├── RecipeError      a recipe key, a flag, a component name
+│   ├── PromptError      a prompt file, its passport, its variables
+│   └── InputError       seeds and other data that the user brought
+├── EngineError          exit 1: an engine that cannot do what was asked of it
+│   └── Unavailable      exit 75: nothing answers now; the same command goes on later
+├── PoolError            exit 1: the store is damaged, locked or on an unfit disk
+├── Interrupted          exit 75: stopped by Ctrl-C or a budget; the same command goes on
+└── ParseError           a model reply without the asked-for form: data, caught by the loop that asked
+
+Every message has four parts: where, what was found, what was allowed, what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GenError(Exception):
+    exit_code = 1
+
+
+class UserError(GenError):
+    exit_code = 2
+
+
+class RecipeError(UserError):
+    pass
+
+
+class PromptError(UserError):
+    pass
+
+
+class InputError(UserError):
+    pass
+
+
+class EngineError(GenError):
+    pass
+
+
+class Unavailable(EngineError):
+    exit_code = 75
+
+
+class PoolError(GenError):
+    pass
+
+
+class Interrupted(GenError):
+    exit_code = 75
+
+
+class ParseError(GenError):
+    """`reason` is a key for verdicts, such as `rewrite_unparsed`."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """A hint for a name that is not among the allowed ones: "did you mean ...? (allowed: ...)"."""
+    names = sorted(allowed)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}(allowed: {', '.join(names) or 'none'})"

@@ -1,0 +1,205 @@
+"""Prompts are Jinja files with a passport: find, check, render, and parse what comes back.
+
+A file opens with TOML between two `---` lines (the passport), then comes the template, which renders
+to the user's message. Files whose names begin with `_` are frames that others extend; they have no
+passport. The hash of a prompt covers its own bytes and those of every frame it extends."""
+
+from __future__ import annotations
+
+import functools
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import jinja2
+from jinja2 import meta
+from jinja2.sandbox import SandboxedEnvironment
+
+from gen.core import Message, Request, Role, Sampling, digest
+from gen.errors import ParseError, PromptError, nearest
+
+KEYS = {"paper", "purpose", "role", "inputs", "changed", "system", "sampling", "reply"}
+ROLES = {"evolver", "answerer", "judge", "scorer"}
+REPLY = {"form", "sections", "optional", "choices", "schema"}
+FORMS = {"plain", "sections", "choice", "json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """How a reply is read: `plain` text, tagged `sections`, one `choice` of some words, or `json`."""
+
+    form: Literal["plain", "sections", "choice", "json"] = "plain"
+    sections: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    schema: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    name: str
+    """Its path without `.jinja`, such as `evolve/deepen`."""
+    hash: str
+    paper: str
+    purpose: str
+    role: Role
+    inputs: tuple[str, ...]
+    sampling: Sampling
+    reply: Reply
+    template: jinja2.Template
+    system: jinja2.Template | None = None
+
+    @property
+    def ref(self) -> str:
+        return f"{self.name}@{self.hash}"
+
+    def render(self, **values: Any) -> tuple[Message, ...]:
+        """The messages to send. Raises PromptError where a value is missing or not an input."""
+        if set(values) != set(self.inputs):
+            odd = ", ".join(sorted(set(values) ^ set(self.inputs)))
+            raise PromptError(f"prompt {self.name}: inputs are {', '.join(self.inputs)}; missing or unknown: {odd}")
+        try:
+            system = self.system.render(**values).strip() if self.system else ""
+            user = self.template.render(**values).strip()
+        except jinja2.TemplateError as error:
+            raise PromptError(f"prompt {self.name}: cannot be rendered: {error}") from error
+        return (*((Message("system", system),) if system else ()), Message("user", user))
+
+    def ask(self, *, sampling: Sampling | None = None, attempt: int = 0, **values: Any) -> Request:
+        """The rendered prompt as a request; its step is the file's own name."""
+        messages, step = self.render(**values), self.name.rpartition("/")[2]
+        return Request(self.role, messages, sampling or self.sampling, step, attempt, self.reply.schema, self.ref)
+
+
+def parse_sections(text: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, str]:
+    """The tagged sections of a reply, stripped. Each tag may occur once; text around them is ignored.
+
+    Raises ParseError when a required section is missing, or any is doubled or unclosed.
+    >>> parse_sections("Sure! <instruction>\\nSort 3 1 2\\n</instruction>", ("instruction",))
+    {'instruction': 'Sort 3 1 2'}
+    """
+    found = {}
+    for tag in (*required, *optional):
+        opened, closed = text.count(f"<{tag}>"), text.count(f"</{tag}>")
+        if not opened and not closed and tag in optional:
+            continue
+        body = re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        if opened != 1 or closed != 1 or body is None:
+            raise ParseError("reply_unparsed", f"expected one <{tag}>...</{tag}>, found {opened} and {closed}")
+        found[tag] = body[1].strip()
+    return found
+
+
+def parse_choice(text: str, choices: tuple[str, ...]) -> str:
+    """The one of `choices` that occurs first, as whole words, any case; longer choices win, so that
+    "not equal" is never read as "equal". Raises ParseError when there is none.
+
+    >>> parse_choice("They are not equal.", ("equal", "not equal"))
+    'not equal'
+    """
+    words = "|".join(re.escape(c) for c in sorted(choices, key=len, reverse=True))
+    match = re.search(rf"(?<!\w)({words})(?!\w)", text, re.IGNORECASE)
+    if match is None:
+        raise ParseError("reply_unparsed", f"expected one of {', '.join(choices)}, found {text[:80]!r}")
+    return next(c for c in choices if c.lower() == match[1].lower())
+
+
+class Prompts:
+    """The shipped prompts, overridden file by file by those of `folder` (`--prompts DIR`)."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        shipped = Path(str(resources.files("prompts")))
+        if folder is not None and not folder.is_dir():
+            raise PromptError(f"--prompts {folder}: not a folder; `gen prompts copy NAME --to DIR` makes one")
+        self.folders = [f for f in (folder, shipped) if f is not None]
+        self.environment = SandboxedEnvironment(
+            loader=jinja2.FunctionLoader(self._body), undefined=jinja2.StrictUndefined,
+            trim_blocks=True, lstrip_blocks=True, autoescape=False, keep_trailing_newline=False,
+        )
+        self.get = functools.lru_cache(maxsize=None)(self._load)
+
+    def names(self) -> Iterator[str]:
+        """Every prompt that can be asked for, in order."""
+        found = {p.relative_to(f).with_suffix("").as_posix() for f in self.folders for p in f.rglob("*.jinja")}
+        yield from sorted(n for n in found if not n.rpartition("/")[2].startswith("_"))
+
+    def path(self, name: str) -> Path:
+        """The file that `name` means: the user's where there is one, else the shipped one."""
+        for folder in self.folders:
+            if (path := folder / f"{name}.jinja").is_file():
+                return path
+        raise PromptError(f"no prompt is called {name!r}: {nearest(name, self.names())}")
+
+    def closure(self, name: str) -> list[str]:
+        """`name` and the frames that it extends or includes."""
+        found, todo = [], [name]
+        while todo:
+            current = todo.pop()
+            found.append(current)
+            references = meta.find_referenced_templates(self._ast(current))
+            todo += [r.removesuffix(".jinja") for r in references if r and r.removesuffix(".jinja") not in found]
+        return found
+
+    def _split(self, name: str) -> tuple[str, str]:
+        path = self.path(name)
+        try:
+            text = path.read_text(encoding="utf-8").replace("\r\n", "\n")
+        except UnicodeDecodeError as error:
+            raise PromptError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
+        if name.rpartition("/")[2].startswith("_"):
+            return "", text
+        head, mark, body = text.removeprefix("---\n").partition("\n---\n")
+        if not text.startswith("---\n") or not mark:
+            raise PromptError(f"{path}: opens with no passport; expected TOML between two lines of '---'")
+        return head, body
+
+    def _body(self, name: str) -> str:
+        return self._split(name.removesuffix(".jinja"))[1]
+
+    def _ast(self, name: str) -> Any:
+        try:
+            return self.environment.parse(self._body(name))
+        except jinja2.TemplateSyntaxError as error:
+            raise PromptError(f"{self.path(name)}: line {error.lineno} of the template: {error.message}") from error
+
+    def _load(self, name: str) -> Prompt:
+        path, (head, body) = self.path(name), self._split(name)
+        try:
+            passport = tomllib.loads(head)
+        except tomllib.TOMLDecodeError as error:
+            raise PromptError(f"{path}: the passport is not valid TOML: {error}") from error
+        _check_keys(path, "passport", passport, KEYS, {"paper", "purpose", "role", "inputs"})
+        reply = passport.get("reply", {})
+        _check_keys(path, "[reply]", reply, REPLY, set())
+        _check_keys(path, "[sampling]", passport.get("sampling", {}), set(Sampling.__slots__), set())
+        _check_value(path, "role", passport["role"], ROLES)
+        _check_value(path, "[reply] form", reply.get("form", "plain"), FORMS)
+        inputs, system = tuple(passport["inputs"]), passport.get("system")
+        names = self.closure(name)
+        asts = [self._ast(n) for n in names] + ([self.environment.parse(system)] if system else [])
+        used = set().union(*(meta.find_undeclared_variables(ast) for ast in asts))
+        if used != set(inputs):
+            raise PromptError(f"{path}: inputs are {sorted(inputs)} but the template uses {sorted(used)}; make them equal")
+        return Prompt(
+            name, digest(*(self._split(n) for n in sorted(names)), size=12), passport["paper"], passport["purpose"],
+            passport["role"], inputs, Sampling(**passport.get("sampling", {})),
+            Reply(**{k: tuple(v) if isinstance(v, list) else v for k, v in reply.items()}),
+            self.environment.get_template(name), self.environment.from_string(system) if system else None,
+        )
+
+
+def _check_keys(path: Path, where: str, found: Mapping[str, Any], allowed: set[str], required: set[str]) -> None:
+    for key in found:
+        if key not in allowed:
+            raise PromptError(f"{path}, {where}: unknown key {key!r}; {nearest(key, allowed)}")
+    if missing := required - set(found):
+        raise PromptError(f"{path}, {where}: missing {', '.join(sorted(missing))}; add them")
+
+
+def _check_value(path: Path, key: str, value: str, allowed: set[str]) -> None:
+    if value not in allowed:
+        raise PromptError(f"{path}: {key} = {value!r}; {nearest(value, allowed)}")
