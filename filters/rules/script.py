@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+from gen.catalog import component
+from gen.core import KEEP, Sample, Verdict
+from gen.errors import RecipeError
+from gen.text import asks_translation, count_words, dominant_script, is_prose, named_scripts, scripts_of_language
+
+
+@component("script", source="ours")
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Drops responses in another script than the task's. A response may use the script of the instruction,
+    of the input, and of any language that instruction or system prompt name ("into Russian", "翻译成英文");
+    a translation without a named language may use any. Code, numbers and short names pass."""
+
+    expect: str = ""
+    """language or script that both must have, such as "Chinese", "zh" or "cyrillic" """
+    min_words: Annotated[int, Meta(ge=1)] = 5
+    """shorter responses pass"""
+
+    def __post_init__(self) -> None:
+        if self.expect and scripts_of_language(self.expect) is None:
+            raise RecipeError(
+                f"filter 'script': expect = {self.expect!r} is no language known here; name it in English, by "
+                'its code or by its script (such as "Chinese", "zh", "han"), or leave it empty'
+            )
+
+    def check(self, sample: Sample) -> Verdict:
+        wanted = scripts_of_language(self.expect) if self.expect else None
+        asked = dominant_script(sample.instruction)
+        if wanted and asked and asked not in wanted:
+            return _wrong("instruction", asked, wanted)
+        said = dominant_script(sample.response or "")
+        allowed = (wanted or _natural(sample, asked)) | named_scripts(f"{sample.system}\n{sample.instruction}")
+        if said is None or not allowed or said in allowed or not self._counts(sample, said):
+            return KEEP
+        return _wrong("response", said, allowed)
+
+    def _counts(self, sample: Sample, said: str) -> bool:
+        response = sample.response or ""
+        if asks_translation(sample.instruction) and not named_scripts(sample.instruction):
+            return False
+        return count_words(response) >= self.min_words and (said != "latin" or is_prose(response))
+
+
+def _natural(sample: Sample, asked: str | None) -> set[str]:
+    """Kanji alone are good Japanese."""
+    scripts = {asked, dominant_script(sample.input)} - {None}
+    return {str(s) for s in scripts} | ({"han"} if "kana" in scripts else set())
+
+
+def _wrong(what: str, found: str, wanted: set[str]) -> Verdict:
+    return Verdict(False, "wrong_script", "script", note=f"{what} in {found}, expected {' or '.join(sorted(wanted))}")
