@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import sqlite3
-import sys
 from pathlib import Path
 
 from gen.errors import PoolError
@@ -15,6 +14,7 @@ from gen.errors import PoolError
 DATABASE, LOCK = "pool.db", "pool.lock"
 APPLICATION = 0x67656E50  # "genP", so that a foreign database is known for what it is
 MIN_FREE_MB = 100
+MOUNTS = Path("/proc/mounts")  # Linux; elsewhere no network file system is recognised
 NETWORK = {
     "nfs", "nfs3", "nfs4", "cifs", "smb", "smb3", "smbfs", "9p", "afs", "ncpfs", "lustre", "gpfs", "ceph", "glusterfs",
     "beegfs", "pvfs2", "orangefs", "davfs", "fuse.sshfs", "fuse.ceph", "fuse.ceph-fuse", "fuse.glusterfs", "fuse.s3fs",
@@ -36,12 +36,17 @@ class Locked(PoolError):
 
 def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     """A connection in autocommit mode; a readonly one can be opened while another process writes."""
-    mode = "ro" if readonly else "rw"
-    uri = f"{path.resolve().as_uri()}?mode={mode}"
+    mode = "mode=ro" if readonly else "mode=rw"
+    if readonly and not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists():
+        mode += "&immutable=1"  # on a read-only disk SQLite cannot make the index of an absent log
+    uri = f"{path.resolve().as_uri()}?{mode}"
     db = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA synchronous=FULL")
-    db.execute("PRAGMA cache_size=-32000")
-    db.execute("PRAGMA journal_size_limit=67108864")
+    try:
+        for setting in ("synchronous=FULL", "cache_size=-32000", "journal_size_limit=67108864"):
+            db.execute(f"PRAGMA {setting}")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -51,7 +56,8 @@ def prepare(folder: Path, schema: str, version: int) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     if made:
         folder.chmod(0o700)
-    check_disk(folder)
+    mounts = MOUNTS.read_text(errors="replace") if MOUNTS.exists() else ""
+    check_fit(folder.resolve(), mounts, shutil.disk_usage(folder).free // 2**20)
     lock = hold(folder)
     try:
         os.close(os.open(folder / DATABASE, os.O_CREAT | os.O_RDWR, 0o600))
@@ -108,19 +114,16 @@ def check(path: Path, version: int, schema: str = "") -> None:
         )
 
 
-def check_disk(folder: Path) -> None:
-    """Raises Unfit on a network file system (Linux only: elsewhere none is recognised) or a full disk."""
-    mounts = Path("/proc/mounts")
-    if sys.platform == "linux" and mounts.exists():
-        kind = network_filesystem(mounts.read_text(errors="replace"), str(folder.resolve()))
-        if kind:
-            raise Unfit(
-                f"{folder}: on a network file system ({kind}), where SQLite's write-ahead log is not safe; put the run "
-                "folder on a local disk (for instance under /tmp or a scratch disk) and copy it when the run has ended"
-            )
-    free = shutil.disk_usage(folder).free // 2**20
-    if free < MIN_FREE_MB:
-        raise Unfit(f"{folder}: {free} MB free, at least {MIN_FREE_MB} MB needed; free some space or use another disk")
+def check_fit(folder: Path, mounts: str, free_mb: int) -> None:
+    """Raises Unfit on a network file system, by a table like /proc/mounts, or a disk that is nearly full."""
+    kind = network_filesystem(mounts, str(folder))
+    if kind:
+        raise Unfit(
+            f"{folder}: on a network file system ({kind}), where SQLite's write-ahead log is not safe; put the run "
+            "folder on a local disk (for instance under /tmp or a scratch disk) and copy it when the run has ended"
+        )
+    if free_mb < MIN_FREE_MB:
+        raise Unfit(f"{folder}: {free_mb} MB free, at least {MIN_FREE_MB} MB needed; free some or use another disk")
 
 
 def network_filesystem(mounts: str, path: str) -> str | None:
