@@ -78,16 +78,14 @@ def normalise(text: str) -> str:
 
 
 def is_hollow(text: str) -> bool:
-    """Nothing is left without punctuation and stop words (arXiv 2304.12244, elimination rule 3). Single
-    letters, yes, no, not and their Chinese kin are no stop words: they answer questions."""
+    """Nothing but punctuation, or several stop words (arXiv 2304.12244, elimination rule 3). One word is
+    an answer, whatever word ("Which preposition?"), and so are two kinds of signs (":-)", Morse code)."""
     words = _phrases()["hollow"]
-    stop = {*words["en"].split(), *words["zh"]}
-    return not any(token not in stop for token in rouge_tokens(text)) and not _has_symbols(text)
-
-
-def _has_symbols(text: str) -> bool:
-    """Emoji and mathematical signs: an answer, though not in words."""
-    return any(unicodedata.category(c) in {"So", "Sm", "Sc"} for c in text)
+    tokens = rouge_tokens(text)
+    if tokens:
+        return len(tokens) > 1 and {*tokens} <= {*words["en"].split(), *words["zh"]}
+    signs = {*"".join(text.split())} - {*words["stops"]}
+    return len(signs) < 2 and not any(unicodedata.category(c) in {"So", "Sm", "Sc"} for c in signs)
 
 
 def says_sorry(text: str, max_words: int = 80) -> bool:
@@ -106,17 +104,31 @@ def _letters() -> re.Pattern[str]:
     return re.compile("|".join(f"(?P<{name}>[{ranges}]+)" for name, ranges in scripts.items()))
 
 
-def dominant_script(text: str) -> str | None:
-    """The script of most letters outside code blocks, or None without letters. A CJK character counts
-    for three letters. Han with at least a fifth as many kana is Japanese: "kana"."""
-    bare = _FENCE.sub("\n", text)
-    count: Counter[str] = Counter()
-    for run in _letters().finditer(bare):
+def script_weights(text: str) -> Counter[str]:
+    """How much of each script a text has outside code blocks, in letters; a CJK character counts for three.
+    Han with at least a fifth as many kana is Japanese, and counted as "kana"."""
+    weights: Counter[str] = Counter()
+    for run in _letters().finditer(_FENCE.sub("\n", text)):
         name = str(run.lastgroup)
-        count[name] += len(run.group()) * _LETTER_WEIGHT.get(name, 1)
-    if count["kana"] * 5 >= count["han"]:
-        count["kana"] += count.pop("han", 0)
-    return max(count, key=lambda name: count[name]) if count.total() else None
+        weights[name] += len(run.group()) * _LETTER_WEIGHT.get(name, 1)
+    if weights["kana"] * 5 >= weights["han"]:
+        weights["kana"] += weights.pop("han", 0)
+    return +weights
+
+
+def dominant_script(text: str) -> str | None:
+    """The script of most letters outside code blocks, or None without letters."""
+    weights = script_weights(text)
+    return max(weights, key=lambda name: weights[name]) if weights else None
+
+
+def spoken_scripts(text: str) -> set[str]:
+    """The scripts that whoever wrote this may expect an answer in: any other than latin that is more than a
+    symbol, since an order may be short and the text that it is about long; latin from a quarter on, since
+    names and terms are latin everywhere."""
+    weights = script_weights(text)
+    least = {name: weights.total() / 4 if name == "latin" else 8 for name in weights}
+    return {name for name, weight in weights.items() if weight >= least[name]} or {*weights}
 
 
 @cache
@@ -154,9 +166,11 @@ def asks_translation(text: str) -> bool:
 
 
 def is_prose(text: str) -> bool:
-    """Sentences rather than code, markup or formulas: nine in ten visible characters are letters."""
-    visible = [c for c in _FENCE.sub("\n", text) if not c.isspace()]
-    return sum(map(str.isalpha, visible)) >= 0.9 * len(visible) > 0
+    """Sentences rather than code, markup or formulas: one ends in a stop, and nine in ten visible
+    characters are letters."""
+    bare = _FENCE.sub("\n", text)
+    visible = [c for c in bare if not c.isspace()]
+    return sum(map(str.isalpha, visible)) >= 0.9 * len(visible) and bool(re.search(r"[.!?…][\"'”’)]*(?:\s|$)", bare))
 
 
 # --- refusals and leaks --------------------------------------------------------------------------
@@ -229,7 +243,7 @@ def lost_fences(old: str, new: str) -> bool:
 # --- repetition ----------------------------------------------------------------------------------
 
 
-def repetition(text: str, n: int = 8, min_words: int = 24) -> float:
+def repetition(text: str, n: int = 8, min_words: int = 50) -> float:
     """Share of the tokens that lie in an n-gram which the text had before, 0 to 1; 0 for fewer than
     `min_words` tokens. CJK characters are tokens and take n-grams twice as long. A text said twice has 0.5."""
     tokens = rouge_tokens(text)
@@ -249,8 +263,9 @@ def repetition(text: str, n: int = 8, min_words: int = 24) -> float:
 
 
 def find_loop(text: str) -> str | None:
-    """The unit of a degenerate text: a character 40 times on end, or a tail of up to 20 tokens that comes
-    at least 6 times and fills at least 16 tokens ("ha ha ha ..."). Ruling lines are not repetition."""
+    """The unit of a degenerate text: a character 40 times on end, or a tail of up to 20 tokens that comes 6
+    times (4 from 5 tokens on) and fills 16 tokens, 64 if they are numbers ("ha ha ha ..."). Ruling lines
+    are no loop."""
     if run := _LOOP_RUN.search(text):
         return run.group()[:40]
     tokens = rouge_tokens(text)
@@ -258,8 +273,10 @@ def find_loop(text: str) -> str | None:
         same = 0
         while same + period < len(tokens) and tokens[-1 - same] == tokens[-1 - same - period]:
             same += 1
-        if same + period >= max(6 * period, 16):
-            return " ".join(tokens[-period:])
+        unit = tokens[-period:]
+        least = 64 if all(map(str.isdigit, unit)) else 16
+        if same + period >= max((4 if period > 4 else 6) * period, least):
+            return " ".join(unit)
     return None
 
 

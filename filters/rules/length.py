@@ -18,7 +18,7 @@ class Length:
 
     min_instruction_words: Annotated[int, Meta(ge=0)] = 2
     """fewest words of instruction and input"""
-    max_instruction_words: Annotated[int, Meta(ge=1)] = 2048
+    max_instruction_words: Annotated[int, Meta(ge=1)] = 8192
     """most words of instruction and input"""
     min_response_words: Annotated[int, Meta(ge=0)] = 1
     """fewest words of the response"""

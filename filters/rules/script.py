@@ -8,15 +8,23 @@ from msgspec import Meta
 from gen.catalog import component
 from gen.core import KEEP, Sample, Verdict
 from gen.errors import RecipeError
-from gen.text import asks_translation, count_words, dominant_script, is_prose, named_scripts, scripts_of_language
+from gen.text import (
+    asks_translation,
+    count_words,
+    dominant_script,
+    is_prose,
+    named_scripts,
+    scripts_of_language,
+    spoken_scripts,
+)
 
 
 @component("script", source="ours")
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Drops responses in another script than the task's. A response may use the script of the instruction,
-    of the input, and of any language that instruction or system prompt name ("into Russian", "翻译成英文");
-    a translation without a named language may use any. Code, numbers and short names pass."""
+    """Drops responses in another script than the task's. A response may use the scripts of instruction and
+    input, and of any language that instruction or system prompt name ("into Russian", "翻译成英文"); a
+    translation without a named language may use any. Code, numbers and short names pass."""
 
     expect: str = ""
     """language or script that both must have, such as "Chinese", "zh" or "cyrillic" """
@@ -36,7 +44,7 @@ class Script:
         if wanted and asked and asked not in wanted:
             return _wrong("instruction", asked, wanted)
         said = dominant_script(sample.response or "")
-        allowed = (wanted or _natural(sample, asked)) | named_scripts(f"{sample.system}\n{sample.instruction}")
+        allowed = (wanted or _natural(sample)) | named_scripts(f"{sample.system}\n{sample.instruction}")
         if said is None or not allowed or said in allowed or not self._counts(sample, said):
             return KEEP
         return _wrong("response", said, allowed)
@@ -48,10 +56,10 @@ class Script:
         return count_words(response) >= self.min_words and (said != "latin" or is_prose(response))
 
 
-def _natural(sample: Sample, asked: str | None) -> set[str]:
+def _natural(sample: Sample) -> set[str]:
     """Kanji alone are good Japanese."""
-    scripts = {asked, dominant_script(sample.input)} - {None}
-    return {str(s) for s in scripts} | ({"han"} if "kana" in scripts else set())
+    scripts = spoken_scripts(sample.instruction) | spoken_scripts(sample.input)
+    return scripts | ({"han"} if "kana" in scripts else set())
 
 
 def _wrong(what: str, found: str, wanted: set[str]) -> Verdict:
