@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from gen.card import CardFacts, FilterFacts, FunnelFacts, LoopFacts, ModelFacts, SeedFacts, card, clean
+
+FACTS = CardFacts(
+    name="evolved-seeds", rows=412,
+    seeds=(SeedFacts("seed_tasks.jsonl", 175, "fa992babc6a5f9b9", "apache-2.0"), SeedFacts("mine.jsonl", 3, "00ff")),
+    models=(ModelFacts("evolver", "Qwen/Qwen3-8B", "ab12", "apache-2.0"), ModelFacts("answerer", "my-model", "cd34")),
+    loops=(LoopFacts("evolve", "arXiv 2304.12244"),), prompts=("evolve/deepen@0123456789ab",),
+    filters=(FilterFacts("rouge", {"max_rouge_l": 0.7, "tokens": "unicode"}, "arXiv 2212.10560"),),
+    funnel=(FunnelFacts(0, 1, "", 140), FunnelFacts(0, 1, "near_duplicate", 35)),
+    versions={"gen": "0.1.0", "python": "3.11.7"}, command="gen evolve seed_tasks.jsonl --rounds 3",
+    promise="Given the same journal, this dataset is the same byte for byte.", license="cc-by-4.0",
+    languages=("en", "zh"),
+)
+
+
+def front(text):
+    opening, matter, body = text.split("---\n", 2)
+    assert opening == ""
+    return yaml.safe_load(matter), body
+
+
+def test_front_matter_is_what_the_hub_reads():
+    matter, _ = front(card(FACTS))
+    features = matter.pop("dataset_info")["features"]
+    assert matter == {
+        "pretty_name": "evolved-seeds", "license": "cc-by-4.0", "language": ["en", "zh"], "size_categories": ["n<1K"],
+        "task_categories": ["text-generation"], "tags": ["synthetic", "gen", "evolve"],
+        "configs": [{"config_name": "default", "data_files": "dataset.jsonl"}],
+    }
+    assert [f["name"] for f in features] == ["id", "messages", "instruction", "input", "output", "meta"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "size"),
+    [(0, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (99_999, "10K<n<100K"), (100_000, "100K<n<1M"), (10**6, "n>1M")],
+)
+def test_size_category_follows_the_rows(rows, size):
+    assert front(card(replace(FACTS, rows=rows)))[0]["size_categories"] == [size]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "412 examples for instruction tuning, made by gen from 178 seeds with evolve. The texts besides the seeds were "
+        "written by Qwen/Qwen3-8B, my-model: they are synthetic and may be wrong.",
+        "| evolver | Qwen/Qwen3-8B | ab12 | apache-2.0 |",
+        "| answerer | my-model | cd34 | unknown |",
+        "| seed\\_tasks.jsonl | 175 | fa992babc6a5f9b9 | apache-2.0 |",
+        "| mine.jsonl | 3 | 00ff | unknown |",
+        "The licence of mine.jsonl, my-model is unknown: find it out before you publish this.",
+        "| evolve | arXiv 2304.12244 |",
+        "| evolve/deepen | 0123456789ab |",
+        '| rouge | max\\_rouge\\_l = 0.7, tokens = "unicode" | arXiv 2212.10560 |',
+        "| 0 | 1 | kept | 140 |",
+        "| 0 | 1 | near\\_duplicate | 35 |",
+        "| gen | 0.1.0 |",
+        "gen evolve seed_tasks.jsonl --rounds 3",
+        "Given the same journal, this dataset is the same byte for byte.",
+        'data = load_dataset("path/to/this/folder", split="train")',
+    ],
+)
+def test_the_page_says(line):
+    assert line in card(FACTS).splitlines()
+
+
+def test_equal_facts_give_equal_pages_and_each_section_comes_once():
+    page = card(FACTS)
+    assert card(replace(FACTS)) == page
+    assert [s for s in page.splitlines() if s.startswith("#")] == [
+        "# evolved-seeds", "## Models", "## Seeds", "## Loops", "## Prompts", "## Filters", "## Funnel", "## Versions",
+        "## Command", "## Reproducibility", "## Loading"]
+
+
+def test_an_empty_run_has_a_page_too():
+    page = card(CardFacts("x", 0, (), (), (), (), (), (), {}, "gen evolve", "none"))
+    matter, body = front(page)
+    assert "license" not in matter
+    assert "language" not in matter
+    assert body.count("\nNone.\n") == 7
+    assert "No licence of this dataset was stated." in body
+
+
+NASTY = "a|b `c` <script>alert(1)</script>\n## d [e](f) ![g](h) & \"i\": '#j\u2028\x7f\ud83d 中 😀 \\"
+
+
+def test_text_of_others_is_shown_as_it_is_and_never_obeyed():
+    page = card(replace(
+        FACTS, name=NASTY, license=NASTY, languages=(NASTY,), models=(ModelFacts("evolver", NASTY, NASTY, NASTY),),
+        seeds=(SeedFacts(NASTY, 1, NASTY, NASTY),), loops=(LoopFacts(NASTY, NASTY),), prompts=(NASTY + "@" + NASTY,),
+        filters=(FilterFacts("f", {"words": [NASTY]}),), funnel=(FunnelFacts(0, 1, NASTY, 2),), promise=NASTY,
+        versions={NASTY: NASTY},
+    ))
+    matter, body = front(page)
+    assert matter["license"] == matter["pretty_name"] == matter["language"][0] == matter["tags"][2]
+    assert matter["license"] == "a|b `c` <script>alert(1)</script> ## d [e](f) ![g](h) & \"i\": '#j 中 😀 \\"
+    assert "<script" not in body
+    assert "&lt;script&gt;" in body
+    assert page.encode().decode().count("\n## ") == 10
+    (row,) = [r for r in body.splitlines() if r.startswith("| evolver")]
+    assert row.replace("\\\\", "").replace("\\|", "").count("|") == 5
+
+
+def test_a_command_with_fences_stays_in_its_block():
+    page = card(replace(FACTS, command="gen evolve '```\n## not a title'"))
+    assert "````bash\ngen evolve '```\n## not a title'\n````" in page
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("gen evolve seeds.jsonl --rounds 3", "gen evolve seeds.jsonl --rounds 3"),
+        ("gen evolve /home/ada/a.jsonl ../b.jsonl ~/c.jsonl", "gen evolve a.jsonl ../b.jsonl c.jsonl"),
+        ("--out=/tmp/run --out '/a/b/c'", "--out=run --out 'c'"),
+        (r"C:\Users\ada\seeds.jsonl", "seeds.jsonl"),
+        ("/srv/models/Qwen2", "Qwen2"),
+        ("/home/ada/run/ 1 / 2", "run 1 / 2"),
+        ('words = "\\\\d+"', 'words = "\\\\d+"'),
+        ("--seeds=/a/b.jsonl,/a/c.jsonl", "--seeds=b.jsonl,c.jsonl"),
+        ("--server http://gpu7:8000/v1,https://b.example/v1", "--server ADDRESS,ADDRESS"),
+        ("--server 10.0.0.7:8000 localhost gpu7.lan:8000", "--server ADDRESS ADDRESS ADDRESS"),
+        ("--api-key sk-1 --token=x --hf-token 'a b' --answerer.api_key z",
+         "--api-key SECRET --token=SECRET --hf-token SECRET --answerer.api_key SECRET"),
+        ("--max-tokens 512 --tokenizer qwen --ratio 16:9", "--max-tokens 512 --tokenizer qwen --ratio 16:9"),
+        ("Qwen/Qwen3-8B and/or 1/2, arXiv:2304.12244", "Qwen/Qwen3-8B and/or 1/2, arXiv:2304.12244"),
+        ("torch 2.13.0+cpu", "torch 2.13.0+cpu"),
+    ],
+)
+def test_nothing_that_names_a_machine_gets_in(text, cleaned):
+    assert clean(text) == cleaned
