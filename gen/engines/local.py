@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,6 +36,7 @@ class _Loaded(NamedTuple):
     tokenizer: Any
     limit: int
     """Context in tokens."""
+    vocabulary: int
     eos: tuple[int, ...]
     pad: int
 
@@ -60,6 +62,7 @@ class Local:
         self.model = Path(model).expanduser().resolve().name if _is_folder(model) else str(model)
         self.fingerprint = ""
         self.width = 2 * batch_size
+        self.deterministic = False  # known after open: float32 gives the same texts again
         self._loaded: _Loaded | None = None
         self._thread: ThreadPoolExecutor | None = None
 
@@ -76,6 +79,7 @@ class Local:
             self._thread.shutdown(wait=False)
             self._thread = None
             raise
+        self.deterministic = str(self._ready().model.dtype) == "torch.float32"
         self._generations = Batcher(self._generate, self._thread, self._batch_size)
         self._scorings = Batcher(self._score, self._thread, self._batch_size)
 
@@ -103,22 +107,25 @@ class Local:
             prompt = self.encode(request.messages)
         except (TemplateError, UnicodeError, TypeError) as error:  # TypeError: the tokenizer on a lone surrogate
             return Completion("", "refused", note=f"chat template or tokenizer: {first_line(error)}")
-        if len(prompt) >= limit:
-            note = f"limit {limit}, prompt {len(prompt)}"
+        room, wanted, note = limit - len(prompt), request.sampling.max_tokens, f"limit {limit}, prompt {len(prompt)}"
+        if room <= 0:
             return Completion("", "overlong", prompt_tokens=len(prompt), note=note)
-        row = Row(prompt, min(request.sampling.max_tokens, limit - len(prompt)), request.sampling, request.seed)
-        return self._completion(row, await self._generations.ask(row, (len(prompt), row.limit)))
+        row = Row(prompt, min(wanted, room), request.sampling, request.seed)
+        ids = await self._generations.ask(row, (len(prompt), row.limit))
+        return self._completion(row, ids, f"max_tokens clamped to {room} ({note})" if wanted > room else "")
 
     async def logprobs(self, prompt: Sequence[int], continuation: Sequence[int]) -> list[float]:
         """Natural-log probability of each continuation token given all before it, in float32; ids as given.
 
         Raises ValueError for an empty prompt (nothing predicts a first token: give the BOS token, or score
-        from the second token on) and for a sequence longer than the context."""
-        limit, size = self._ready().limit, len(prompt) + len(continuation)
+        from the second token on), a sequence longer than the context, an id outside the vocabulary."""
+        limit, vocabulary, size = self._ready().limit, self._ready().vocabulary, len(prompt) + len(continuation)
         if not prompt:
             raise ValueError("empty prompt: the first token cannot be scored; give BOS, or score from the second on")
         if size > limit:
             raise ValueError(f"sequence of {size} tokens exceeds the context: limit {limit}, prompt {len(prompt)}")
+        if alien := [token for token in (*prompt, *continuation) if not 0 <= token < vocabulary]:
+            raise ValueError(f"token id {alien[0]} is not of this model: ids 0 to {vocabulary - 1}")
         if not continuation:
             return []
         return await self._scorings.ask((prompt, continuation), (size, 0))
@@ -155,6 +162,7 @@ class Local:
             folder = _folder(self._source, self._revision, self._trust)
             files = _weight_files(folder, self.model)
             loaded = _from_folder(folder, self.model, dtype, device, self._trust)
+            return loaded, _fingerprint(loaded, folder, files, device, self._thinking)
         except (EngineError, RecipeError):
             raise
         except Exception as error:
@@ -163,7 +171,6 @@ class Local:
                 f"{first_line(error)}); tried as a local folder, then as a Hugging Face hub name; check the name, the "
                 "network, memory, and whether transformers knows this architecture"
             ) from error
-        return loaded, _fingerprint(loaded, files, device, self._thinking)
 
     def _generate(self, rows: list[Row], is_abandoned: Callable[[int], bool]) -> list[list[int]]:
         loaded = self._ready()
@@ -172,7 +179,7 @@ class Local:
     def _score(self, pairs: list[Pair], _: Callable[[int], bool]) -> list[list[float]]:
         return logprobs(self._ready().model, pairs, pad=self._ready().pad)
 
-    def _completion(self, row: Row, ids: list[int]) -> Completion:
+    def _completion(self, row: Row, ids: list[int], note: str) -> Completion:
         tokenizer, ended = self._ready().tokenizer, bool(ids) and ids[-1] in self._ready().eos
         # templates of models that always reason open the block inside the prompt
         opened = "<think>" if tokenizer.decode(row.prompt[-8:]).rstrip().endswith("<think>") else ""
@@ -180,7 +187,9 @@ class Local:
         finish: Finish = "stop" if ended else "length"
         if not ended and (part.open or (part.reasoning and not part.answer.strip())):
             finish = "reasoning_truncated"
-        return Completion(part.answer.strip(), finish, part.reasoning.strip(), len(row.prompt), len(ids))
+        notes = [note, "ended inside its reasoning" if part.open and ended else ""]
+        told = "; ".join(filter(None, notes))
+        return Completion(part.answer.strip(), finish, part.reasoning.strip(), len(row.prompt), len(ids), told)
 
 
 def _is_folder(model: str | Path) -> bool:
@@ -237,15 +246,16 @@ def _from_folder(folder: Path, name: str, dtype: str, device: str, trust: bool) 
     eos = tuple(sorted({token for token in named if token is not None}))
     pad = next((token for token in (tokenizer.pad_token_id, *eos) if token is not None), 0)
     model.generation_config = GenerationConfig()  # else generate() takes penalties and the like from the checkpoint
-    stated = (getattr(model.config.get_text_config(), "max_position_embeddings", None), tokenizer.model_max_length)
+    text = model.config.get_text_config()
+    stated = (getattr(text, "max_position_embeddings", None), tokenizer.model_max_length)
     limit = int(min([length for length in stated if length and length < UNBOUNDED], default=UNBOUNDED))
-    return _Loaded(model.to(device).eval(), tokenizer, limit, eos, pad)
+    return _Loaded(model.to(device).eval(), tokenizer, limit, model.get_input_embeddings().num_embeddings, eos, pad)
 
 
-def _fingerprint(loaded: _Loaded, files: Sequence[Path], device: str, thinking: str) -> str:
+def _fingerprint(loaded: _Loaded, folder: Path, files: Sequence[Path], device: str, thinking: str) -> str:
     """Digest of all that decides a reply: weights, config, tokenizer, template, dtype, kind of device (its
     generator draws other numbers), thinking. Of no path, host or library version."""
-    config = loaded.model.config.to_dict()
+    config = json.loads((folder / "config.json").read_text("utf-8"))
     config = {key: value for key, value in config.items() if key not in {"_name_or_path", "transformers_version"}}
     vocabulary = digest(sorted(loaded.tokenizer.get_vocab().items()))
     weights = [(f.name, _content(f)) for f in files]

@@ -28,6 +28,8 @@ HEAD = 1024
 """A nucleus is looked for among this many tokens first: sorting a vocabulary of 150k costs ten times as much."""
 MAX_LOGITS = 1 << 27
 """Logits that scoring may hold at once (512 MiB in float32); one sequence is always allowed."""
+MAX_TOKENS = 1 << 16
+"""Prompt tokens, padding included, that a batch may hold: attention masks grow with their product by length."""
 LINGER_S = 0.003
 """A batch that could still grow waits this long: callers answered together ask again together."""
 A = TypeVar("A")
@@ -114,11 +116,12 @@ def generate(
 ) -> list[list[int]]:
     """The new token ids of each row, up to and with its end token, or cut at its own limit."""
     import torch
-    from transformers import GenerationConfig
+    from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
     width = max(len(row.prompt) for row in rows)
-    ids_BT = torch.tensor([[pad] * (width - len(row.prompt)) + list(row.prompt) for row in rows], device=model.device)
-    mask_BT = torch.tensor([[0] * (width - len(r.prompt)) + [1] * len(r.prompt) for r in rows], device=model.device)
+    filler = [width - len(row.prompt) for row in rows]
+    ids_BT = torch.tensor([[pad] * n + [*row.prompt] for n, row in zip(filler, rows, strict=True)], device=model.device)
+    mask_BT = torch.tensor([[0] * n + [1] * (width - n) for n in filler], device=model.device)
     config = GenerationConfig(
         do_sample=False, max_new_tokens=max(row.limit for row in rows), eos_token_id=list(eos) or None, pad_token_id=pad
     )
@@ -127,8 +130,8 @@ def generate(
             ids_BT,
             attention_mask=mask_BT,
             generation_config=config,
-            logits_processor=[GumbelMax(rows, model.device)],
-            stopping_criteria=[RowStops(rows, width, is_abandoned, model.device)],
+            logits_processor=LogitsProcessorList([GumbelMax(rows, model.device)]),
+            stopping_criteria=StoppingCriteriaList([RowStops(rows, width, is_abandoned, model.device)]),
         )
     return [_cut(new[: row.limit], eos) for new, row in zip(out_BT[:, width:].tolist(), rows, strict=True)]
 
@@ -146,19 +149,15 @@ def logprobs(model: Any, pairs: Sequence[Pair], *, pad: int) -> list[list[float]
 
     Right-padded; neither part may be empty. Logits are computed from the shortest prompt's end on only,
     and never more than MAX_LOGITS of them at once."""
-    found: list[list[float]] = []
-    start = 0
-    while start < len(pairs):
-        stop = start + 1
-        while stop < len(pairs) and _logits(model, pairs[start : stop + 1]) <= MAX_LOGITS:
-            stop += 1
-        found += _logprobs(model, pairs[start:stop], pad)
-        start = stop
-    return found
-
-
-def _logits(model: Any, pairs: Sequence[Pair]) -> int:
-    return len(pairs) * _span(pairs) * int(model.config.get_text_config().vocab_size)
+    vocabulary = int(model.config.get_text_config().vocab_size)
+    groups: list[list[Pair]] = []
+    for pair in pairs:
+        grown = [*groups[-1], pair] if groups else [pair]
+        if len(grown) > 1 and len(grown) * _span(grown) * vocabulary <= MAX_LOGITS:
+            groups[-1] = grown
+        else:
+            groups.append([pair])
+    return [found for group in groups for found in _logprobs(model, group, pad)]
 
 
 def _span(pairs: Sequence[Pair]) -> int:
@@ -248,6 +247,8 @@ class Batcher(Generic[A, R]):
         waiting = [asked for asked in self._pending if not asked.answer.done()]
         alike = (asked for asked in waiting if _alike(asked.size, waiting[0].size))
         batch = heapq.nsmallest(self._most, alike, key=lambda asked: _apart(asked.size, waiting[0].size))
+        while len(batch) > 1 and len(batch) * max(asked.size[0] for asked in batch) > MAX_TOKENS:
+            batch.pop()
         taken = set(batch)
         self._pending = [asked for asked in waiting if asked not in taken]
         return sorted(batch, key=lambda asked: asked.size)

@@ -182,6 +182,12 @@ def test_a_wide_vocabulary_and_a_flat_distribution_find_the_same_nucleus():
     assert (p.masked_fill(kept, 0) <= least).all()
 
 
+def test_a_batch_that_nobody_waits_for_ends_at_its_next_token(model):
+    rows = [sampling.Row([1, 3, 90 + i], 100, Sampling(), i) for i in range(3)]
+    new = sampling.generate(model, rows, eos=(2,), pad=0, is_abandoned=lambda i: True)
+    assert [len(ids) for ids in new] == [1, 1, 1]
+
+
 def test_finish_tells_an_end_from_a_cut(folder):
     found = complete_all(folder, [ask("abc", seed, max_tokens=12) for seed in range(40)])
     stopped = [c for c in found if c.finish == "stop"]
@@ -196,6 +202,7 @@ def test_overlong_says_so_and_max_tokens_is_cut_to_what_the_context_leaves(folde
     assert (long.finish, long.note) == ("overlong", f"limit {LIMIT}, prompt {LIMIT + 12}")
     assert near.prompt_tokens == LIMIT - 6
     assert near.completion_tokens <= 6
+    assert near.note == f"max_tokens clamped to 6 (limit {LIMIT}, prompt {LIMIT - 6})"
 
 
 def test_what_the_template_or_the_tokenizer_refuses_is_a_completion(folder):
@@ -223,6 +230,7 @@ def test_the_template_is_applied_once_with_one_bos_and_the_thinking_switch(folde
         ("<think>hm</think> 4 <|end|>", "stop", "4", "hm"),
         ("<think>hm</think> 4", "length", "4", "hm"),
         ("<think>hm", "reasoning_truncated", "", "hm"),
+        ("<think>hm<|end|>", "stop", "", "hm"),
         ("<think>hm</think>\n", "reasoning_truncated", "", "hm"),
     ],
 )
@@ -275,6 +283,8 @@ def test_what_cannot_be_scored_is_refused_in_words(folder):
         with_engine(folder, lambda e: e.logprobs([], [5]))
     with pytest.raises(ValueError, match=f"limit {LIMIT}"):
         with_engine(folder, lambda e: e.logprobs([5] * LIMIT, [5]))
+    with pytest.raises(ValueError, match="ids 0 to 261"):
+        with_engine(folder, lambda e: e.logprobs([5], [262]))
 
 
 def test_a_failure_in_the_worker_reaches_every_caller(folder, monkeypatch):
@@ -313,6 +323,10 @@ def test_the_oldest_question_is_always_in_the_next_batch(folder, monkeypatch):
     lengths = [100, 1, 2, 3, 99, 98, 1, 2]
     complete_all(folder, [ask("x" * n, seed=i, max_tokens=2) for i, n in enumerate(lengths)], batch_size=3)
     assert batches == [{0, 4, 5}, {1, 2, 6}, {3, 7}]
+    batches.clear()
+    monkeypatch.setattr(sampling, "MAX_TOKENS", 250)
+    complete_all(folder, [ask("x" * n, seed=i, max_tokens=2) for i, n in enumerate(lengths)], batch_size=3)
+    assert batches == [{0, 4}, {1, 2, 6}, {3, 7}, {5}]
 
 
 def test_a_cancelled_caller_is_dropped(folder, monkeypatch):
