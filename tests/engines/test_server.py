@@ -1,0 +1,377 @@
+"""The client against real HTTP servers in processes of their own: see tests/serving.py."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import socket
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from gen.core import Completion, Message, Request, Sampling
+from gen.engines.server import Server
+from gen.errors import EngineError, RecipeError, Unavailable
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("serving", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault("serving", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+serving = _load(Path(__file__).parent.parent / "serving.py")
+serve = serving.serve
+QUICK: dict[str, Any] = {"backoff": 0.02, "max_backoff": 0.1, "patience": 5.0}
+
+
+def question(text: str = "Name a river.", *, max_tokens: int = 512, seed: int = 1, **rest: Any) -> Request:
+    return Request("answerer", (Message("user", text),), Sampling(0.7, 0.9, max_tokens), "answer", seed=seed, **rest)
+
+
+def ask(urls: list[str], *requests: Request, model: str | None = None, **options: Any) -> list[Completion]:
+    async def run() -> list[Completion]:
+        engine = Server(urls, model, **QUICK | options)
+        await engine.open()
+        try:
+            return await asyncio.gather(*map(engine.complete, requests))
+        finally:
+            await engine.close()
+            await engine.close()
+
+    return asyncio.run(run())
+
+
+def opened(urls: list[str], model: str | None = None, **options: Any) -> Server:
+    async def run() -> Server:
+        engine = Server(urls, model, **QUICK | options)
+        await engine.open()
+        await engine.close()
+        return engine
+
+    return asyncio.run(run())
+
+
+@pytest.fixture(scope="module")
+def plain() -> Any:
+    with serve() as server:
+        yield server
+
+
+# -- which model ----------------------------------------------------------------------------------
+
+
+def test_the_model_is_read_from_the_server_where_it_serves_one(plain: Any) -> None:
+    for url in (plain.url, f"{plain.url}/", f"{plain.url}/v1", f"{plain.url}/v1/"):
+        assert opened([url]).model == "test-model"
+
+
+def test_of_several_models_one_must_be_named_and_must_be_there() -> None:
+    with serve(models="qwen-small,qwen-large") as server:
+        with pytest.raises(RecipeError, match=r"serves 2 models: qwen-small, qwen-large; pass --model NAME"):
+            opened([server.url])
+        with pytest.raises(RecipeError, match="did you mean 'qwen-large'"):
+            opened([server.url], "qwen-larg")
+        assert opened([server.url], "qwen-large").model == "qwen-large"
+
+
+def test_the_fingerprint_knows_weights_context_version_and_thinking_but_no_folder() -> None:
+    with (
+        serve(models="/srv/models/tiny") as one,
+        serve(models="/home/me/tiny") as same,
+        serve(models="tiny", probe_shift=-0.9) as other_weights,
+        serve(models="tiny", version="2.0") as other_version,
+        serve(models="tiny", max_model_len=99) as other_context,
+        serve(models="tiny", no_logprobs=True) as blind,
+    ):
+        first = opened([one.url])
+        assert (first.model, first.context) == ("tiny", None)
+        assert opened([same.url]).fingerprint == first.fingerprint
+        others = [opened([s.url]).fingerprint for s in (other_weights, other_version, other_context, blind)]
+        assert len({first.fingerprint, opened([one.url], thinking="on").fingerprint, *others}) == 6
+
+
+def test_servers_that_differ_are_refused() -> None:
+    with serve() as one, serve(probe_shift=-0.9) as two, serve(version="9") as three:
+        with pytest.raises(RecipeError, match="do not serve the same: log-probabilities"):
+            opened([one.url, two.url])
+        with pytest.raises(RecipeError, match=r"version '1.0' against '9'"):
+            opened([one.url, three.url])
+
+
+def test_a_url_that_is_none_is_refused_before_anything_is_sent() -> None:
+    for url, hint in (("localhost:8000", "http://"), ("http://", "http://"), ("ftp://host/v1", "http://")):
+        with pytest.raises(RecipeError, match=hint):
+            Server([url])
+    with pytest.raises(RecipeError) as refused:
+        Server(["http://user:hunter2@host:8000/v1"])
+    assert "hunter2" not in str(refused.value)
+
+
+def test_nothing_that_answers_is_unavailable_and_named() -> None:
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:\d+: no connection .* start it"):
+        opened([f"http://127.0.0.1:{free_port()}/v1"])
+
+
+def free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])
+
+
+# -- keys -----------------------------------------------------------------------------------------
+
+
+def test_the_key_comes_from_the_environment_and_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "sk-very-secret-0123"
+    with serve(key=secret) as server:
+        for name in ("GEN_API_KEY", "OPENAI_API_KEY"):
+            monkeypatch.delenv("GEN_API_KEY", raising=False)
+            monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+            with pytest.raises(RecipeError, match="answered 401 to a request without a key; put a valid key into GEN_"):
+                opened([server.url])
+            monkeypatch.setenv(name, secret)
+            assert secret not in repr(opened([server.url]))
+        monkeypatch.setenv("GEN_API_KEY", "sk-wrong-key")
+        with pytest.raises(RecipeError) as refused:
+            opened([server.url])
+        assert "sk-" not in str(refused.value)
+
+
+# -- answers --------------------------------------------------------------------------------------
+
+
+def test_the_same_question_gets_the_same_answer_and_usage(plain: Any) -> None:
+    one, two, other = ask([plain.url], question(), question(), question(seed=2))
+    assert one == two
+    assert one.text
+    assert one.text != other.text
+    assert (one.prompt_tokens, one.completion_tokens) == (7, len(one.text.split()))
+
+
+def test_a_reply_without_usage_says_so() -> None:
+    with serve(no_usage=True) as server:
+        (done,) = ask([server.url], question())
+    assert (done.prompt_tokens, done.completion_tokens, done.note) == (0, 0, "no usage")
+
+
+def test_a_schema_becomes_the_form_of_the_reply(plain: Any) -> None:
+    schema = {"type": "object", "properties": {"score": {"type": "integer", "minimum": 1}}}
+    (done,) = ask([plain.url], question(schema=schema))
+    assert done.text.startswith('{"score": ')
+
+
+@pytest.mark.parametrize("mode", ["field", "field2", "think", "prefilled"])
+def test_reasoning_is_split_off_whichever_way_it_comes(mode: str) -> None:
+    with serve(reasoning_mode=mode) as server:
+        whole, cut = ask([server.url], question(), question(max_tokens=3))
+    assert whole.text.startswith("The answer")
+    assert whole.reasoning.startswith("Let me think about")
+    if mode != "prefilled":  # nothing shows there that the words are thoughts
+        assert (cut.text, cut.finish, cut.reasoning) == ("", "reasoning_truncated", "Let me think")
+
+
+def test_thinking_that_never_ends_is_truncated_reasoning() -> None:
+    with serve(reasoning_mode="unclosed") as server:
+        (done,) = ask([server.url], question())
+    assert (done.text, done.finish) == ("", "reasoning_truncated")
+
+
+def test_half_a_character_is_refused_without_asking(plain: Any) -> None:
+    before = len(plain.requests())
+    (done,) = ask([plain.url], question("half \ud83d"))
+    assert done.finish == "refused"
+    assert len(plain.requests()) == before
+
+
+# -- what a server refuses ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", ["chat_template_kwargs", "seed"])
+def test_a_field_that_the_server_does_not_know_is_dropped_once_for_all(field: str) -> None:
+    async def run(url: str) -> Server:
+        engine = Server([url], **QUICK)
+        await engine.open()
+        for number in range(3):
+            assert (await engine.complete(question(seed=number))).finish == "stop"
+        await engine.close()
+        return engine
+
+    with serve(reject_field=field, models="m") as server:
+        engine = asyncio.run(run(server.url))
+        asked = [field in event["fields"] for event in server.events("ask")]
+    assert asked == [True, False, False, False]
+    assert engine.deterministic is (field != "seed")
+
+
+def test_another_refusal_is_a_completion_with_the_servers_words() -> None:
+    with serve(reject_field="temperature") as server:
+        (done,) = ask([server.url], question())
+        assert len(server.requests()) == 1
+    assert (done.text, done.finish) == ("", "refused")
+    assert "Extra inputs are not permitted" in done.note
+
+
+@pytest.mark.parametrize("form", ["vllm", "openai", "sglang", "tgi"])
+def test_max_tokens_that_do_not_fit_are_clamped_and_asked_once_more(form: str) -> None:
+    with serve(max_model_len=40, context_form=form) as server:
+        (done,) = ask([server.url], question("one two three four five six", max_tokens=38))
+        sent = [event["max_tokens"] for event in server.events("ask")]
+    room = {"vllm": None, "sglang": 29}.get(form, 30)
+    assert sent == [38, room]
+    assert done.prompt_tokens == 10
+    assert done.completion_tokens <= 30
+    assert done.note.startswith("max_tokens left to the server" if form == "vllm" else f"max_tokens clamped to {room}")
+
+
+@pytest.mark.parametrize("form", ["vllm", "openai", "sglang", "tgi", "llamacpp"])
+def test_a_prompt_that_does_not_fit_is_overlong(form: str) -> None:
+    with serve(max_model_len=40, context_form=form) as server:
+        (done,) = ask([server.url], question("word " * 50, max_tokens=8))
+        assert len(server.requests()) == (2 if form == "vllm" else 1)
+    assert (done.text, done.finish) == ("", "overlong")
+    assert done.note == f"limit 40, prompt {41 if form == 'vllm' else 54}"
+
+
+def test_a_vllm_server_is_not_asked_for_more_than_it_can_ever_give() -> None:
+    with serve(max_model_len=40, owner="vllm") as server:
+        (done,) = ask([server.url], question(max_tokens=2048))
+        assert [event["max_tokens"] for event in server.events("ask")] == [None]
+    assert done.text
+
+
+# -- what passes by waiting -----------------------------------------------------------------------
+
+
+def test_failures_are_asked_again_until_there_is_an_answer() -> None:
+    with serve(fail_first="500:1,429:1,close:1,garbage:1,503:1", retry_after="0.2") as server:
+        began = time.monotonic()
+        (done,) = ask([server.url], question())
+        took = time.monotonic() - began
+        assert len(server.requests()) == 6
+        assert len(server.requests("done")) == 1
+    assert done.finish == "stop"
+    assert took > 0.4, "both Retry-After were honoured"
+
+
+def test_a_server_that_fails_often_loses_no_request() -> None:
+    with serve(fail_rate=0.3, retry_after="0.01", delay=2) as server:
+        done = ask([server.url], *(question(seed=n) for n in range(60)), width=16)
+        assert len(server.requests("done")) == 60
+    assert {c.finish for c in done} <= {"stop", "length"}
+
+
+def test_a_server_killed_between_two_leaves_no_request_behind() -> None:
+    async def run(one: Any, two: Any) -> list[Completion]:
+        engine = Server([one.url, two.url], width=16, **QUICK)
+        await engine.open()
+        tasks = [asyncio.create_task(engine.complete(question(seed=n))) for n in range(80)]
+        await asyncio.sleep(0.2)
+        one.kill()
+        done = await asyncio.gather(*tasks)
+        await engine.close()
+        return done
+
+    with serve(delay=50) as one, serve(delay=50) as two:
+        done = asyncio.run(run(one, two))
+        assert len(one.requests()) > 0
+    assert len(done) == 80
+    assert all(c.text for c in done)
+
+
+def test_a_server_that_comes_back_is_asked_again() -> None:
+    async def run(url: str, port: int) -> Completion:
+        engine = Server([url], **QUICK | {"patience": 20.0})
+        await engine.open()
+        first.kill()
+        task = asyncio.create_task(engine.complete(question()))
+        await asyncio.sleep(0.3)
+        with serve(port=port):
+            done = await task
+            await engine.close()
+        return done
+
+    with serve() as first:
+        assert asyncio.run(run(first.url, first.port)).text
+
+
+def test_no_server_beyond_patience_is_unavailable() -> None:
+    async def run() -> None:
+        engine = Server([server.url], **QUICK | {"patience": 0.5})
+        await engine.open()
+        server.kill()
+        try:
+            await asyncio.gather(*(engine.complete(question(seed=n)) for n in range(5)))
+        finally:
+            await engine.close()
+
+    with serve() as server, pytest.raises(Unavailable, match=r"127\.0\.0\.1:\d+: no answer, at last no connection .* the same command"):
+        asyncio.run(run())
+
+
+def test_a_server_that_hangs_is_found_by_its_pulse_and_the_other_one_asked() -> None:
+    async def run(one: Any, two: Any) -> list[Completion]:
+        engine = Server([one.url, two.url], width=8, **QUICK, pulse=0.1)
+        await engine.open()
+        tasks = [asyncio.create_task(engine.complete(question(seed=n))) for n in range(8)]
+        await asyncio.sleep(0.1)
+        one.pause()
+        done = await asyncio.gather(*tasks)
+        await engine.close()
+        return done
+
+    with pytest.MonkeyPatch.context() as patch, serve(delay=400) as one, serve(delay=400) as two:
+        patch.setattr("gen.engines.transport.HEALTH_S", 0.3)
+        done = asyncio.run(run(one, two))
+        assert len(one.requests()) == 4
+    assert all(c.text for c in done)
+
+
+def test_a_slow_server_is_waited_for_and_a_deadline_passed_is_asked_again() -> None:
+    with serve(delay=300) as server:
+        (done,) = ask([server.url], question(), pulse=0.05)
+        assert len(server.requests()) == 1
+        assert done.text
+        with pytest.raises(Unavailable, match=r"no answer within 0\.\d+ s"):
+            ask([server.url], question(), request_floor=0.05, request_floor_rate=1e9, patience=0.2, retries=2)
+
+
+# -- many at once ---------------------------------------------------------------------------------
+
+
+def test_requests_are_spread_over_the_servers_and_bounded_by_the_width() -> None:
+    with serve(delay=30) as one, serve(delay=30) as two:
+        ask([one.url, two.url], *(question(seed=n) for n in range(60)), width=6)
+        counts = [len(server.requests()) for server in (one, two)]
+        peaks = [max(event["active"] for event in server.events("ask")) for server in (one, two)]
+    assert sum(counts) == 60
+    assert min(counts) >= 24
+    assert max(peaks) <= 3, "the width is shared out, six over two"
+
+
+def test_cancelling_closes_the_connection_so_that_the_server_stops() -> None:
+    async def run(url: str) -> None:
+        engine = Server([url], **QUICK)
+        await engine.open()
+        task = asyncio.create_task(engine.complete(question()))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.sleep(0.2)
+        await engine.close()
+
+    with serve(delay=60_000) as server:
+        asyncio.run(run(server.url))
+        assert server.requests("gone") == server.requests()
+
+
+def test_a_closed_engine_says_so(plain: Any) -> None:
+    with pytest.raises(EngineError, match=r"open\(\) first"):
+        asyncio.run(Server([plain.url]).complete(question()))

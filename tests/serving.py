@@ -1,0 +1,362 @@
+"""A chat server for tests: real HTTP in a process of its own, whose answers are a pure function of the question.
+
+As a program: `python tests/serving.py --port 0 --log FILE ...` prints {"port": N}, then serves until it is killed,
+its parent dies or --lifetime is over. In a test, loaded from this path by importlib: `with serve(slots=4) as server:`.
+
+Longer than 300 lines because it is started by its path, as one file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+WORDS = [
+    "amber", "anchor", "autumn", "barley", "basket", "beacon", "bridge", "candle", "canyon", "carbon", "cedar",
+    "circle", "clover", "copper", "coral", "cotton", "crystal", "delta", "desert", "ember", "engine", "fabric",
+    "falcon", "feather", "forest", "garden", "glacier", "granite", "harbor", "hazel", "helmet", "island", "ivory",
+    "jasmine", "kernel", "ladder", "lantern", "lemon", "linen", "lumber", "magnet", "maple", "marble", "meadow",
+    "mirror", "nectar", "needle", "ocean", "orchard", "oyster", "paper", "pepper", "pillow", "planet", "pocket",
+    "quartz", "ribbon", "river", "saddle", "saffron", "shadow", "silver", "spruce", "statue", "sugar", "summit",
+    "temple", "thunder", "timber", "tunnel", "valley", "velvet", "violet", "walnut", "window", "winter", "wizard",
+    "yarrow", "zephyr",
+]  # fmt: skip
+FRAMES = ("Also explain how {}.", "Make sure that it covers {}.", "Show one case with {}.", "Compare it with {}.")
+
+
+# -- what it answers: pure ------------------------------------------------------------------------
+
+
+def number(*parts: Any) -> int:
+    return int(hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12], 16)
+
+
+def some_words(count: int, *parts: Any) -> str:
+    return " ".join(WORDS[number(i, *parts) % len(WORDS)] for i in range(count))
+
+
+def answer(body: dict[str, Any]) -> str:
+    """The whole reply of the model to a request, before max_tokens cuts it."""
+    said, seed = body["messages"][-1]["content"], body.get("seed", 0)
+    schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
+    if schema is not None:
+        return json.dumps(instance(schema, said, seed))
+    form = said[max(said.rfind("in this form:"), said.rfind("this form:"), 0) :]
+    tasks = re.findall(r"<task>\n?(.*?)\n?</task>", said, re.S)
+    if "<instruction>" in form and tasks:
+        return rewrite(tasks[-1].strip(), said, seed, with_input="<input>" in form)
+    if "Equal or Not equal" in said:
+        return "Equal" if number("equal", said, seed) % 100 < 15 else "Not equal"
+    if number("refuse", said, seed) % 100 < 4:
+        return "I'm sorry, but I can't help with that."
+    text = some_words(12 + number("length", said, seed) % 40, said, seed)
+    return f"The answer is that {text}."
+
+
+def rewrite(task: str, said: str, seed: int, *, with_input: bool) -> str:
+    clause = FRAMES[number("frame", said, seed) % len(FRAMES)].format(
+        some_words(4 + number("clause", said, seed) % 5, said, seed))
+    new = f"<instruction>\n{task} {clause}\n</instruction>"
+    if with_input:
+        names = [some_words(1, name, said, seed) for name in range(3)]
+        rows = "\n".join(f"| {name} | {number(name, said, seed) % 100} |" for name in names)
+        new += f"\n<input>\n| name | amount |\n{rows}\n</input>"
+    return new
+
+
+def instance(schema: dict[str, Any], *parts: Any) -> Any:
+    """A small value that the schema allows, for the plain kinds of schema."""
+    if "enum" in schema:
+        return schema["enum"][number(*parts) % len(schema["enum"])]
+    kind = schema.get("type", "string")
+    if kind == "object":
+        return {name: instance(inner, name, *parts) for name, inner in schema.get("properties", {}).items()}
+    if kind == "array":
+        return [instance(schema.get("items", {}), i, *parts) for i in range(1 + number(*parts) % 2)]
+    low = schema.get("minimum", 0)
+    plain = {"integer": low + number(*parts) % 5, "number": low + number(*parts) % 50 / 10, "null": None}
+    return plain.get(kind, bool(number(*parts) % 2) if kind == "boolean" else some_words(5, *parts))
+
+
+def tokens(messages: list[dict[str, str]]) -> int:
+    return sum(len(m["content"].split()) + 4 for m in messages)
+
+
+def too_long(form: str, limit: int, prompt: int, wanted: int | None) -> tuple[int, dict[str, Any]] | None:
+    """The refusal of a request that does not fit, in the words of a known server."""
+    if prompt + (wanted or 0) <= limit and prompt < limit:
+        return None
+    if form == "llamacpp":
+        if prompt <= limit:
+            return None
+        words = f"request ({prompt} tokens) exceeds the available context size ({limit} tokens), try increasing it"
+        return 400, {"error": {"code": 400, "message": words, "type": "exceed_context_size_error",
+                               "n_prompt_tokens": prompt, "n_ctx": limit}}
+    if form == "sglang":
+        words = (f"The input ({prompt} tokens) is longer than the model's context length ({limit} tokens)."
+                 if prompt >= limit else
+                 f"Requested token count exceeds the model's maximum context length of {limit} tokens. You requested a "
+                 f"total of {prompt + wanted} tokens: {prompt} tokens from the input messages and {wanted} tokens "
+                 "for the completion.")
+        return 400, {"object": "error", "message": words, "type": "BadRequest", "code": 400}
+    if form == "tgi":
+        words = (f"Input validation error: `inputs` tokens + `max_new_tokens` must be <= {limit}. "
+                 f"Given: {prompt} `inputs` tokens and {wanted} `max_new_tokens`")
+        return 422, {"error": words, "error_type": "validation"}
+    if form == "openai":
+        words = (f"This model's maximum context length is {limit} tokens. However, you requested {prompt + wanted} "
+                 f"tokens ({prompt} in the messages, {wanted} in the completion).")
+        return 400, {"error": {"message": words, "type": "invalid_request_error", "code": "context_length_exceeded"}}
+    # vLLM stops counting one token past what would fit.
+    counted = min(prompt, max(0, limit - (wanted or 0)) + 1)
+    words = (f"This model's maximum context length is {limit} tokens. However, you requested {wanted or 0} output "
+             f"tokens and your prompt contains at least {counted} input tokens, for a total of at least "
+             f"{counted + (wanted or 0)} tokens. (parameter=input_tokens, value={counted})")
+    return 400, {"error": {"message": words, "type": "BadRequestError", "param": "input_tokens", "code": 400}}
+
+
+def chat(body: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """The body of the 200 reply: a pure function of the request and the options."""
+    said, seed = body["messages"][-1]["content"], body.get("seed", 0)
+    prompt, limit = tokens(body["messages"]), options.max_model_len
+    room = body.get("max_tokens") or (limit - prompt if limit else 100_000)
+    thought = ["Let", "me", "think", "about", *some_words(3, "thought", said, seed).split()]
+    mode = options.reasoning_mode if "probe" not in body else "none"
+    words = re.findall(r"\S+\s*", answer(body))
+    thinking = len(thought) if mode != "none" else 0
+    spent = min(room, thinking + len(words))
+    is_cut = thinking + len(words) > room or (number("cut", said, seed) % 100 < 3 and len(words) > 20)
+    if is_cut and spent > thinking + 5:
+        spent = min(spent, thinking + len(words) - 5)
+    inside, text = " ".join(thought[:spent]), "".join(words[: max(0, spent - thinking)])
+    message: dict[str, Any] = {"role": "assistant", "content": text}
+    ended = spent >= thinking
+    if mode in ("field", "field2"):
+        message |= {"content": text or None, {"field": "reasoning", "field2": "reasoning_content"}[mode]: inside}
+    elif mode in ("think", "unclosed", "prefilled"):
+        begin, end = "" if mode == "prefilled" else "<think>\n", "\n</think>\n\n" if ended else ""
+        message["content"] = f"{begin}{inside}" if mode == "unclosed" else f"{begin}{inside}{end}{text}"
+    choice = {"index": 0, "message": message, "finish_reason": "length" if is_cut or mode == "unclosed" else "stop"}
+    if body.get("logprobs") and not options.no_logprobs:
+        top = [{"token": f"w{i}", "logprob": -1.04 - i + options.probe_shift} for i in range(5)]
+        choice["logprobs"] = {"content": [top[0] | {"top_logprobs": top}]}
+    usage = {"prompt_tokens": prompt, "completion_tokens": spent, "total_tokens": prompt + spent}
+    reply = {"id": "chat-1", "object": "chat.completion", "created": 0, "model": body["model"], "choices": [choice]}
+    return reply if options.no_usage else reply | {"usage": usage}
+
+
+# -- the server -----------------------------------------------------------------------------------
+
+
+class App:
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options, self.count, self.active = options, 0, 0
+        self.log = open(options.log, "a", buffering=1) if options.log else None  # noqa: SIM115
+        self.slots = asyncio.Semaphore(options.slots or 1_000_000)
+        parts = [part.partition(":") for part in options.fail_first.split(",") if part]
+        self.failing = [kind for kind, _, count in parts for _ in range(int(count or 1))]
+
+    def note(self, event: str, **fields: Any) -> None:
+        if self.log:
+            self.log.write(json.dumps({"event": event, **fields}) + "\n")
+
+    def failure(self) -> str | None:
+        """What goes wrong with this request: by its number, not by its content."""
+        self.count += 1
+        if self.count <= len(self.failing):
+            return self.failing[self.count - 1]
+        if number("fail", self.count) % 1000 < self.options.fail_rate * 1000:
+            return ("500", "429", "close", "garbage")[number("kind", self.count) % 4]
+        return None
+
+    async def models(self, request: Any) -> Any:
+        from aiohttp import web
+
+        if refusal := self.refuse_key(request):
+            return refusal
+        rows = [{"id": name, "object": "model", "root": self.options.root or name, "owned_by": self.options.owner}
+                for name in self.options.models.split(",")]
+        if self.options.max_model_len:
+            rows = [row | {"max_model_len": self.options.max_model_len} for row in rows]
+        return web.json_response({"object": "list", "data": rows})
+
+    def refuse_key(self, request: Any) -> Any:
+        from aiohttp import web
+
+        sent = request.headers.get("Authorization", "")
+        if self.options.key and sent != f"Bearer {self.options.key}":
+            return web.json_response({"error": {"message": f"Incorrect API key provided: {sent}"}}, status=401)
+        return None
+
+    async def chat(self, request: Any) -> Any:
+        from aiohttp import web
+
+        if refusal := self.refuse_key(request):
+            return refusal
+        raw = await request.read()
+        body = json.loads(raw)
+        if body.get("logprobs"):
+            self.note("probe")
+            return web.json_response(chat(body | {"probe": True}, self.options))
+        digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+        self.active += 1
+        self.note("ask", body=digest, active=self.active, max_tokens=body.get("max_tokens"), fields=sorted(body))
+        try:
+            async with self.slots:
+                return await self.reply(request, body, digest)
+        except asyncio.CancelledError:
+            self.note("gone", body=digest)
+            raise
+        finally:
+            self.active -= 1
+
+    async def reply(self, request: Any, body: dict[str, Any], digest: str) -> Any:
+        from aiohttp import web
+
+        jitter = number("jitter", digest) % 1000 / 1000 * self.options.delay_jitter
+        if delay := self.options.delay + jitter:
+            await asyncio.sleep(delay / 1000)
+        kind = self.failure()
+        if kind == "close":
+            request.transport.close()
+            return web.Response()
+        if kind == "garbage":
+            return web.Response(text='{"choices": [', content_type="application/json")
+        if kind is not None:
+            headers = {"Retry-After": self.options.retry_after} if kind in ("429", "503") else {}
+            return web.json_response({"error": {"message": "it went wrong"}}, status=int(kind), headers=headers)
+        if self.options.reject_field in body:
+            row = {"type": "extra_forbidden", "loc": ["body", self.options.reject_field],
+                   "msg": "Extra inputs are not permitted", "input": "..."}
+            return web.json_response({"detail": [row]}, status=400)
+        if self.options.max_model_len:
+            prompt = tokens(body["messages"])
+            refusal = too_long(self.options.context_form, self.options.max_model_len, prompt, body.get("max_tokens"))
+            if refusal:
+                return web.json_response(refusal[1], status=refusal[0])
+        self.note("done", body=digest)
+        return web.json_response(chat(body, self.options))
+
+    async def run(self) -> None:
+        from aiohttp import web
+
+        async def version(request: Any) -> Any:
+            return web.json_response({"version": self.options.version}, status=200 if self.options.version else 404)
+
+        async def health(request: Any) -> Any:
+            return web.Response(status=200)
+
+        app = web.Application(client_max_size=64 * 2**20)
+        app.router.add_get("/v1/models", self.models)
+        app.router.add_post("/v1/chat/completions", self.chat)
+        app.router.add_get("/version", version)
+        app.router.add_get("/health", health)
+        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", self.options.port, backlog=1024)
+        await site.start()
+        print(json.dumps({"port": runner.addresses[0][1]}), flush=True)
+        parent, end = os.getppid(), time.monotonic() + self.options.lifetime
+        while os.getppid() == parent and time.monotonic() < end:
+            await asyncio.sleep(0.3)
+
+
+def options_of(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    flag = parser.add_argument
+    flag("--port", type=int, default=0)
+    flag("--log", default="", help="JSONL: ask, done, gone (the client closed), probe")
+    flag("--lifetime", type=float, default=300, help="seconds")
+    flag("--delay", type=float, default=0, help="milliseconds before each answer")
+    flag("--delay-jitter", type=float, default=0, help="up to so many more, by the request's hash")
+    flag("--slots", type=int, default=0, help="served at once; others wait")
+    flag("--fail-rate", type=float, default=0, help="share of requests that fail, by their number")
+    flag("--fail-first", default="", help="what happens to the first ones: 500:2,429:1,close:1,garbage:1")
+    flag("--retry-after", default="0.1", help="header of 429 and 503")
+    flag("--models", default="test-model")
+    flag("--root", default="")
+    flag("--owner", default="test", help="vllm for a server that fills the context")
+    flag("--version", default="1.0")
+    flag("--max-model-len", type=int, default=0)
+    flag("--context-form", default="vllm", choices=["vllm", "openai", "sglang", "llamacpp", "tgi"])
+    flag("--reject-field", default="")
+    flag("--reasoning-mode", default="none", choices=["none", "field", "field2", "think", "unclosed", "prefilled"])
+    flag("--probe-shift", type=float, default=0.0, help="another model's log-probabilities")
+    flag("--no-logprobs", action="store_true")
+    flag("--no-usage", action="store_true")
+    flag("--key", default="", help="bearer that is expected")
+    return parser.parse_args(arguments)
+
+
+# -- the helper of tests --------------------------------------------------------------------------
+
+
+class Served:
+    def __init__(self, process: subprocess.Popen[str], port: int, log: Path) -> None:
+        self.process, self.port, self.log, self.url = process, port, log, f"http://127.0.0.1:{port}"
+
+    def events(self, kind: str = "") -> list[dict[str, Any]]:
+        rows = [json.loads(line) for line in self.log.read_text().splitlines() if line.endswith("}")]
+        return [row for row in rows if kind in ("", row["event"])]
+
+    def requests(self, kind: str = "ask") -> list[str]:
+        """The hash of each chat request, in order of arrival; `kind` "done": of those that were answered."""
+        return [row["body"] for row in self.events(kind)]
+
+    def repeats(self, kind: str = "ask") -> int:
+        return sum(count - 1 for count in Counter(self.requests(kind)).values())
+
+    def pause(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            self.process.wait(10)
+
+
+@contextlib.contextmanager
+def serve(**options: Any) -> Iterator[Served]:
+    """A running server; options as on the command line (`max_model_len=64`, `no_usage=True`)."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = {"log": str(Path(folder, "requests.jsonl"))} | options
+        Path(options["log"]).touch()
+        arguments = [word for name, value in options.items() if value is not False
+                     for word in (f"--{name.replace('_', '-')}", *(() if value is True else (str(value),)))]
+        process = subprocess.Popen([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout is not None
+            with process.stdout as out:
+                line = out.readline()
+            assert line, f"the server did not start (exit {process.poll()})"
+            served = Served(process, json.loads(line)["port"], Path(options["log"]))
+            yield served
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+                process.wait(10)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(App(options_of(sys.argv[1:])).run())
