@@ -4,13 +4,19 @@ party's component is named `package.module:Class`."""
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+import functools
 import importlib
-import importlib.util
 import inspect
 import pkgutil
+import textwrap
+import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import msgspec
 
 from gen.errors import RecipeError, nearest
 
@@ -41,6 +47,57 @@ def component(name: str, *, source: str) -> Callable[[C], C]:
         return cls
 
     return mark
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One field of a component (or of the recipe): the only place where its default is written."""
+
+    name: str
+    type: Any
+    default: Any
+    doc: str
+    range: str
+    """Such as "0..1", "> 0" or "a | b"; empty when any value of the type will do."""
+
+
+@functools.cache
+def parameters(cls: type[Any]) -> tuple[Parameter, ...]:
+    """The fields of a dataclass that a user may set, documented by the text under each."""
+    docs, hints = _field_docs(cls), typing.get_type_hints(cls, include_extras=True)
+    return tuple(
+        Parameter(f.name, hints[f.name], _default(f), docs.get(f.name, ""), _range(hints[f.name]))
+        for f in dataclasses.fields(cls)
+        if f.metadata.get("parameter", True)
+    )
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _field_docs(cls: type[Any]) -> dict[str, str]:
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    docs, last = {}, ""
+    for node in body.body if isinstance(body, ast.ClassDef) else ():
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            last = node.target.id
+        elif last and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            docs[last] = " ".join(str(node.value.value).split())
+    return docs
+
+
+def _range(hint: Any) -> str:
+    """The bounds of an annotated number, or the choices of a Literal, anywhere inside `hint`."""
+    if typing.get_origin(hint) is typing.Literal:
+        return " | ".join(map(str, typing.get_args(hint)))
+    if metas := [m for m in getattr(hint, "__metadata__", ()) if isinstance(m, msgspec.Meta)]:
+        meta = metas[0]
+        low = "" if meta.ge is None else f"at least {meta.ge}"
+        low = low if meta.gt is None else f"above {meta.gt}"
+        high = "" if meta.le is None else f"at most {meta.le}"
+        return f"{meta.ge}..{meta.le}" if low[:2] == "at" and high else ", ".join(filter(None, (low, high)))
+    return next((r for r in map(_range, typing.get_args(hint)) if r), "")
 
 
 def names(*kinds: str) -> Iterator[tuple[str, str]]:

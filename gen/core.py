@@ -193,8 +193,11 @@ def child(
 
 
 def place(sample: Sample, stage: int, round: int, index: int) -> Sample:
-    """The sample with its stage and round, and an id made of its family, its path and its content."""
+    """The sample with its stage and round, and an id made of its family, its path and its content.
+    A seed keeps its own id, answered or not: it is the root of its family."""
     lineage = replace(sample.lineage, stage=stage, round=round)
+    if lineage.operation == "seed":
+        return replace(sample, lineage=lineage)
     path = (lineage.root, lineage.parent, stage, round, index, lineage.operation)
     return replace(sample, lineage=lineage, id=digest(*path, sample.instruction, sample.input, sample.response))
 

@@ -167,7 +167,7 @@ class Prompts:
             raise PromptError(f"{self.path(name)}: line {error.lineno} of the template: {error.message}") from error
 
     def _load(self, name: str) -> Prompt:
-        path, (head, body) = self.path(name), self._split(name)
+        path, (head, _) = self.path(name), self._split(name)
         try:
             passport = tomllib.loads(head)
         except tomllib.TOMLDecodeError as error:
@@ -183,7 +183,7 @@ class Prompts:
         asts = [self._ast(n) for n in names] + ([self.environment.parse(system)] if system else [])
         used = set().union(*(meta.find_undeclared_variables(ast) for ast in asts))
         if used != set(inputs):
-            raise PromptError(f"{path}: inputs are {sorted(inputs)} but the template uses {sorted(used)}; make them equal")
+            raise PromptError(f"{path}: inputs are {sorted(inputs)}, the template uses {sorted(used)}; make them equal")
         return Prompt(
             name, digest(*(self._split(n) for n in sorted(names)), size=12), passport["paper"], passport["purpose"],
             passport["role"], inputs, Sampling(**passport.get("sampling", {})),

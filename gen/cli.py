@@ -1,0 +1,70 @@
+"""The command line: one subcommand per loop and per verb. Heavy rooms are imported by the command that
+needs them, so that `gen --help` is instant."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from gen import __version__, catalog
+from gen.errors import GenError, nearest
+
+VERBS = {
+    "run": "run a recipe file, or go on with it",
+    "show": "one sample: its family, what was asked and replied, why it was kept or dropped",
+    "funnel": "how many candidates came to which end, by round and reason",
+    "regate": "judge all candidates again by another gate, without asking the model anything",
+    "export": "write the dataset in a trainer's format",
+    "loops": "the loops, where they come from, their parameters",
+    "filters": "the filters, where they come from, their parameters",
+    "prompts": "list, show or copy the prompt files",
+}
+MODULES = {"run": "gen.commands.run", "show": "gen.commands.look", "funnel": "gen.commands.look",
+           "regate": "gen.commands.run", "export": "gen.commands.look", "loops": "gen.commands.parts",
+           "filters": "gen.commands.parts", "prompts": "gen.commands.parts"}  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Exit codes: 0 done, 1 failure, 2 the user's mistake, 75 stopped: run it again."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(_help())  # noqa: T201
+        return 0
+    if args[0] in ("--version", "-V"):
+        print(f"gen {__version__}")  # noqa: T201
+        return 0
+    try:
+        return _dispatch(args[0].replace("_", "-"), args[1:])
+    except GenError as error:
+        print(f"gen: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except BrokenPipeError:  # `gen show ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("gen: stopped at once; the same command goes on", file=sys.stderr)  # noqa: T201
+        return 75
+
+
+def _dispatch(name: str, args: list[str]) -> int:
+    loops = [loop.replace("_", "-") for _, loop in catalog.names("loop")]
+    if name in loops:
+        module, function = "gen.commands.run", "loop"
+        args = [name.replace("-", "_"), *args]
+    elif name in VERBS:
+        module, function = MODULES[name], name
+    else:
+        print(f"gen: no command is called {name!r}: {nearest(name, [*loops, *VERBS])}", file=sys.stderr)  # noqa: T201
+        return 2
+    code: int = getattr(importlib.import_module(module), function)(args)
+    return code
+
+
+def _help() -> str:
+    loops = [loop.replace("_", "-") for _, loop in catalog.names("loop")]
+    lines = ["usage: gen COMMAND ...", "", "Makes instruction-tuning datasets with open models only.", "", "loops:"]
+    lines += [f"  {name:<8} make a dataset: `gen {name} --rounds 3 SEEDS.jsonl`" for name in loops]
+    lines += ["", "commands:", *(f"  {name:<8} {text}" for name, text in VERBS.items())]
+    return "\n".join([*lines, "", "`gen COMMAND --help` explains a command; `gen --version` names the version."])

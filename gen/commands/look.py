@@ -1,0 +1,181 @@
+"""Commands that look into a run folder: funnel, show, export. They only read, also while a run goes on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.rule import Rule
+from rich.tree import Tree
+
+from gen.commands import render
+from gen.core import Completion, Request, Sample, Verdict
+from gen.errors import UserError
+from gen.export import Format
+from gen.export import export as write
+from gen.job import open_run
+from gen.pool import Pool
+
+QUIET_FLAGS = (tyro.conf.FlagCreatePairsOff,)
+
+
+def funnel(args: Sequence[str]) -> int:
+    """`gen funnel DIR`"""
+
+    def funnel(folder: Annotated[Path, tyro.conf.Positional], gate_run: int = 0, json: bool = False) -> int:
+        """How many candidates came to which end.
+
+        Args:
+            folder: the run folder
+            gate_run: an earlier application of a gate; 0: the newest
+            json: print JSON
+        """
+        with open_run(folder) as pool:
+            rows = pool.funnel(gate_run or pool.state("gate_run", 1))
+        if json:
+            render.print_json([render.record(r) for r in rows])
+            return 0
+        console = Console(highlight=False)
+        console.print(render.funnel_table(rows))
+        for line in render.advice(rows):
+            console.print(line, markup=False, soft_wrap=True)
+        return 0
+
+    return tyro.cli(funnel, args=list(args), prog="gen funnel", config=QUIET_FLAGS)
+
+
+def show(args: Sequence[str]) -> int:
+    """`gen show DIR ID`"""
+
+    def show(
+        folder: Annotated[Path, tyro.conf.Positional], id: Annotated[str, tyro.conf.Positional] = "", json: bool = False
+    ) -> int:
+        """One sample: its text, its family, the questions asked and replies got, the verdicts.
+
+        Args:
+            folder: the run folder
+            id: the sample's id, or its beginning; empty: the newest kept one of the deepest round
+            json: print JSON
+        """
+        with open_run(folder) as pool:
+            sample = pool.sample(id) if id else _example(pool)
+            if sample is None:
+                raise UserError(f"{folder}: no sample's id begins with {id!r}; ids are in dataset.jsonl")
+            facts = _facts(pool, sample)
+        if json:
+            render.print_json(facts)
+        else:
+            _print_sample(sample, facts)
+        return 0
+
+    return tyro.cli(show, args=list(args), prog="gen show", config=QUIET_FLAGS)
+
+
+def _example(pool: Pool) -> Sample | None:
+    """A kept sample that has come far, to look at when none was named."""
+    best = None
+    for sample in pool.kept(pool.state("gate_run", 1)):
+        if best is None or sample.lineage.round >= best.lineage.round:
+            best = sample
+    return best
+
+
+def _facts(pool: Pool, sample: Sample) -> dict[str, Any]:
+    grown = pool.grown_of(sample.id)
+    family = pool.family(sample.lineage.root)
+    newest = pool.state("gate_run", 1)
+    return {
+        "sample": sample,
+        "failure": pool.failure(sample.id),
+        "verdicts": pool.verdicts(sample.id),
+        "scores": pool.scores(sample.id),
+        "family": [(s, _verdict(pool, s, newest)) for s in family],
+        "asked": pool.asked(grown.asked) if grown else [],
+    }
+
+
+def _verdict(pool: Pool, sample: Sample, gate_run: int) -> Verdict | None:
+    return pool.failure(sample.id) or next((v for run, v in pool.verdicts(sample.id) if run == gate_run), None)
+
+
+def _print_sample(sample: Sample, facts: dict[str, Any]) -> None:
+    console = Console(highlight=False)
+    lineage = sample.lineage
+    console.print(Rule(f"{sample.id} (round {lineage.round}, {lineage.operation})", align="left"))
+    for title, text in (("instruction", sample.instruction), ("input", sample.input), ("response", sample.response)):
+        if text:
+            console.print(title, style="bold")
+            console.print(render.plain(text))
+    console.print(Rule("verdicts", align="left"))
+    if facts["failure"]:
+        console.print(render.plain(_told(facts["failure"])))
+    for run, verdict in facts["verdicts"]:
+        console.print(render.plain(f"gate run {run}: {_told(verdict)}"))
+    console.print(Rule("family", align="left"))
+    console.print(_tree(facts["family"], sample.id))
+    for i, (request, reply) in enumerate(facts["asked"], 1):
+        _print_question(console, i, request, reply)
+
+
+def _print_question(console: Console, number: int, request: Request, reply: Completion) -> None:
+    s = request.sampling
+    title = f"question {number}: {request.role}, {request.prompt} (temperature {s.temperature:g}, seed {request.seed})"
+    console.print(Rule(title, align="left"))
+    for message in request.messages:
+        console.print(render.plain(message.content, style="dim"))
+    console.print(Rule(f"reply: {reply.completion_tokens} tokens, {reply.finish}", align="left", characters="·"))
+    if reply.reasoning:
+        console.print(render.plain(reply.reasoning, style="italic"))
+    console.print(render.plain(reply.text))
+
+
+def _told(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return "not judged yet"
+    if verdict.keep:
+        return "kept"
+    value = "" if verdict.value is None else f" ({verdict.value:g})"
+    nearest = f", nearest {verdict.nearest}" if verdict.nearest else ""
+    return f"dropped by {verdict.by}: {verdict.reason}{value}{nearest}" + (f": {verdict.note}" if verdict.note else "")
+
+
+def _tree(family: Sequence[tuple[Sample, Verdict | None]], here: str) -> Tree:
+    """The family as a tree; the sample that was asked for is marked."""
+    root = Tree("")
+    nodes: dict[str | None, Tree] = {}
+    for sample, verdict in family:
+        begin = " ".join(sample.instruction.split())[:70]
+        line = f"{sample.id} r{sample.lineage.round} {sample.lineage.operation}: {begin}"
+        label = render.plain(f"{line}  [{_told(verdict)}]"[:160], style="bold" if sample.id == here else "")
+        nodes[sample.id] = nodes.get(sample.lineage.parent, root).add(label)
+    return root
+
+
+def export(args: Sequence[str]) -> int:
+    """`gen export DIR --format messages|alpaca [--to FILE]`"""
+
+    def export(
+        folder: Annotated[Path, tyro.conf.Positional], format: Format = "messages", to: str = "", json: bool = False
+    ) -> int:
+        """Write what was kept in a trainer's format.
+
+        Args:
+            folder: the run folder
+            format: messages (TRL and most trainers), or alpaca (instruction, input, output)
+            to: file to write; empty: standard output
+            json: print the counts as JSON (with --to)
+        """
+        with open_run(folder) as pool:
+            done = write(pool.kept(pool.state("gate_run", 1)), format, Path(to) if to else sys.stdout)
+        if json and to:
+            render.print_json({"rows": done.rows, "skipped": dict(done.skipped), "file": to})
+        elif to:
+            left = "".join(f"; {count:,} left out: {reason}" for reason, count in done.skipped.items())
+            Console(highlight=False, markup=False).print(f"{done.rows:,} rows in {to}{left}", soft_wrap=True)
+        return 0
+
+    return tyro.cli(export, args=list(args), prog="gen export", config=QUIET_FLAGS)

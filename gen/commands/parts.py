@@ -1,0 +1,154 @@
+"""Commands that show what there is: loops, filters, prompts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from gen import catalog
+from gen.commands import render
+from gen.errors import PromptError, RecipeError, nearest
+from gen.prompts import Prompts
+from gen.recipe import DEFAULT_GATES, FILTER_KINDS
+
+QUIET_FLAGS = (tyro.conf.FlagCreatePairsOff,)
+
+
+def loops(args: Sequence[str]) -> int:
+    """`gen loops [NAME]`"""
+
+    def loops(name: Annotated[str, tyro.conf.Positional] = "", json: bool = False) -> int:
+        """The loops, or the parameters of one.
+
+        Args:
+            name: a loop
+            json: print JSON
+        """
+        return _parts(name.replace("-", "_"), ("loop",), json=json)
+
+    return tyro.cli(loops, args=list(args), prog="gen loops", config=QUIET_FLAGS)
+
+
+def filters(args: Sequence[str]) -> int:
+    """`gen filters [NAME]`"""
+
+    def filters(name: Annotated[str, tyro.conf.Positional] = "", json: bool = False) -> int:
+        """The filters, or the parameters of one.
+
+        Args:
+            name: a filter
+            json: print JSON
+        """
+        return _parts(name, (*FILTER_KINDS, "select"), json=json)
+
+    return tyro.cli(filters, args=list(args), prog="gen filters", config=QUIET_FLAGS)
+
+
+def _parts(name: str, kinds: tuple[str, ...], *, json: bool) -> int:
+    if name:
+        return _one(name, kinds, json=json)
+    found = [(kind, catalog.load(n, kind)) for kind, n in catalog.names(*kinds)]
+    rows = [(p.name, kind, _default_in(p.name), _about(cls), p.source) for kind, cls in found for p in [cls.passport]]
+    heads = ("name", "kind", "default gate of", "what", "source")
+    if kinds == ("loop",):
+        rows, heads = [(r[0], *r[3:]) for r in rows], ("name", "what", "source")
+    _print(heads, rows, json=json)
+    return 0
+
+
+def _one(name: str, kinds: tuple[str, ...], *, json: bool) -> int:
+    cls = catalog.load(name, *kinds)
+    rows = [(p.name, _shown(p.default), p.range, p.doc) for p in catalog.parameters(cls)]
+    if not json:
+        Console(highlight=False).print(f"{name}: {_about(cls)} ({cls.passport.source})\n", markup=False)
+    _print(("parameter", "default", "range", "what"), rows, json=json)
+    return 0
+
+
+def _about(cls: type[Any]) -> str:
+    own = cls.__doc__ if cls.__doc__ and not cls.__doc__.startswith(f"{cls.__name__}(") else None
+    text = own or getattr(__import__(cls.__module__, fromlist=["_"]), "__doc__", "") or ""
+    return " ".join(text.split("\n\n")[0].split()).partition(". ")[0].rstrip(".")
+
+
+def _default_in(name: str) -> str:
+    return ", ".join(loop for loop, names in DEFAULT_GATES.items() if name in names)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k}={v}" for k, v in value.items())
+    return " ".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
+
+
+def _print(heads: Sequence[str], rows: Sequence[Sequence[str]], *, json: bool) -> None:
+    if json:
+        render.print_json([dict(zip(heads, row, strict=True)) for row in rows])
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        table.add_row(*(render.plain(cell) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def prompts(args: Sequence[str]) -> int:
+    """`gen prompts list|show|copy [NAME] [--to DIR]`"""
+
+    def prompts(
+        action: Annotated[Literal["list", "show", "copy"], tyro.conf.Positional],
+        name: Annotated[str, tyro.conf.Positional] = "",
+        to: str = "my-prompts", prompts: str = "", json: bool = False,
+    ) -> int:  # fmt: skip
+        """List the prompts, show one as a file, or copy one (or all) to a folder of your own, to be edited
+        and used with --prompts DIR.
+
+        Args:
+            action: list, show or copy
+            name: a prompt, such as evolve/deepen; copy without a name copies all
+            to: folder to copy to; existing files are left alone
+            prompts: folder whose files override the shipped ones
+            json: print JSON
+        """
+        known = Prompts(Path(prompts) if prompts else None)
+        if action == "list":
+            found = [known.get(n) for n in known.names()]
+            _print(("prompt", "hash", "role", "purpose", "paper"),
+                   [(p.name, p.hash, p.role, p.purpose, p.paper) for p in found], json=json)  # fmt: skip
+        elif action == "show":
+            _show(known, name, json=json)
+        else:
+            _copy(known, name, Path(to))
+        return 0
+
+    return tyro.cli(prompts, args=list(args), prog="gen prompts", config=QUIET_FLAGS)
+
+
+def _show(known: Prompts, name: str, *, json: bool) -> None:
+    if not name:
+        raise PromptError(f"gen prompts show: which one? {nearest('', known.names())}")
+    text = known.path(known.get(name).name).read_text(encoding="utf-8")
+    if json:
+        render.print_json({"prompt": name, "hash": known.get(name).hash, "text": text})
+    else:
+        Console(highlight=False, markup=False, soft_wrap=True).out(text, end="")
+
+
+def _copy(known: Prompts, name: str, to: Path) -> None:
+    wanted = dict.fromkeys(f for n in ([name] if name else known.names()) for f in known.closure(n))
+    for file in wanted:
+        target = to / f"{file}.jinja"
+        if target.exists():
+            raise RecipeError(f"{target}: exists already and is left alone; give another --to, or delete it")
+    for file in wanted:
+        target = to / f"{file}.jinja"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(known.path(file), target)
+    Console(highlight=False, markup=False).print(f"{len(wanted)} files copied to {to}; use them with --prompts {to}")

@@ -1,0 +1,96 @@
+"""What commands print: tables for people, JSON for programs. Text that a model wrote is shown as plain
+text: no markup is read in it, and control characters (terminal escapes) are taken out."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gen.pool import FunnelRow
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+ADVICE = {
+    "no_gain": "rewrites ask for nothing new: a stronger evolver, a higher --temperature, other --operations",
+    "rewrite_unparsed": "replies lack the asked-for tags: a stronger evolver, or a lower --temperature",
+    "judgement_unparsed": "the judge's verdict cannot be read: a stronger judge, or --keep-unjudged",
+    "rewrite_truncated": "rewrites are cut: raise --max-new-tokens",
+    "answer_truncated": "answers are cut: raise --max-new-tokens",
+    "reasoning_truncated": "thinking used up the tokens: --thinking off, or raise --max-new-tokens",
+    "overlong": "prompts do not fit the context: shorter seeds, or serve the model with a longer context",
+    "too_long": "rewrites grow too fast: raise --slack or --max-added",
+    "duplicate": "the same text came twice: more varied seeds, or a higher --temperature",
+    "near_duplicate": "too like what was kept: more varied seeds, or raise --rouge.threshold",
+    "refusal": "the model declines: other seeds or another model; --without refusal keeps them",
+    "sorry_answer": "the model declines: other seeds or another model; --rules without sorry keeps them",
+    "wrong_script": "the model leaves the seeds' language: --language, or another model",
+    "prompt_leak": "rewrites speak of the prompt: a stronger evolver, or your own wording (gen prompts copy)",
+    "unchanged": "the evolver repeats the task: a higher --temperature, or a stronger evolver",
+    "rewrite_rejected": "the server rejects the requests: see run.log and the server's log",
+    "answer_rejected": "the server rejects the requests: see run.log and the server's log",
+    "loop_failed": "the loop's own code failed: see `gen show` of such a sample",
+    "pending": "not judged yet: run the same command again",
+}
+
+
+def plain(text: str, style: str = "") -> Text:
+    """Text that a model or a user wrote, safe to print."""
+    return Text(CONTROL.sub("�", text), style=style)
+
+
+def funnel_table(rows: Sequence[FunnelRow]) -> Table:
+    """Rounds down, what became of their candidates across."""
+    table = Table(box=None, padding=(0, 2), header_style="bold")
+    for title in ("round", "candidates", "kept", "dropped"):
+        table.add_column(title, justify="right")
+    table.add_column("why")
+    for round in sorted({r.round for r in rows}):
+        _funnel_row(table, str(round), [r for r in rows if r.round == round])
+    table.add_section()
+    _funnel_row(table, "all", rows)
+    return table
+
+
+def _funnel_row(table: Table, title: str, rows: Sequence[FunnelRow]) -> None:
+    kept = sum(r.count for r in rows if r.keep)
+    reasons = dropped(rows)
+    why = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
+    table.add_row(title, f"{kept + reasons.total():,}", f"{kept:,}", f"{reasons.total():,}", why)
+
+
+def dropped(rows: Sequence[FunnelRow]) -> Counter[str]:
+    reasons: Counter[str] = Counter()
+    for row in rows:
+        if not row.keep:
+            reasons[row.reason] += row.count
+    return reasons
+
+
+def advice(rows: Sequence[FunnelRow]) -> list[str]:
+    """What took the largest shares and what to change, when little or nothing was kept."""
+    kept, reasons = sum(r.count for r in rows if r.keep), dropped(rows)
+    total = kept + reasons.total()
+    if not total:
+        return ["no candidate was proposed: no seed, --rounds 0, or a budget that was met at once"]
+    if kept * 4 > total:
+        return []
+    share = [
+        f"{count / total:.0%} {reason}: {ADVICE.get(reason, '`gen show` one of them')}"
+        for reason, count in reasons.most_common(3)
+    ]
+    return [f"only {kept:,} of {total:,} candidates were kept:", *share]
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    Console(soft_wrap=True, highlight=False, markup=False).out(msgspec.json.encode(value, enc_hook=str).decode())
+
+
+def record(row: FunnelRow) -> Mapping[str, Any]:
+    return {name: getattr(row, name) for name in ("round", "operation", "by", "reason", "count", "keep")}

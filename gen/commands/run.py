@@ -1,0 +1,162 @@
+"""Commands that make data: one per loop, `gen run` for a recipe file, `gen regate` for another gate."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from gen import job
+from gen import recipe as recipes
+from gen.commands import render
+from gen.errors import RecipeError
+from gen.flags import flag_class, to_recipe
+from gen.job import Report
+from gen.progress import Progress
+from gen.recipe import Recipe
+
+NOTES = Console(stderr=True, highlight=False)
+ENDS = {
+    "complete": "complete", "finished": "already finished: nothing to do (more --rounds goes on)",
+    "target": "target met", "max_tokens": "token budget met", "max_time": "time is up; the same command goes on",
+    "interrupted": "stopped; the same command goes on", "regated": "judged again",
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    out: Annotated[str, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = ""
+    """Run folder; empty: runs/LOOP-HASH, the same for the same recipe and seeds."""
+    recipe: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = ""
+    """Take the defaults of all flags from a recipe."""
+    print_recipe: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")] = False
+    """Print the recipe that the flags amount to, and stop."""
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")] = False
+    """No progress."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")] = False
+    """Print the report as JSON."""
+
+
+def loop(args: Sequence[str]) -> int:
+    """`gen LOOP [SEEDS...] ...`"""
+    name, *rest = args
+    title = name.replace("_", "-")
+    every = not {"-h", "--help"} & set(rest)  # the flags of each filter are left out of the short help
+    rest = ["--help" if a == "--help-all" else a for a in rest]
+    base = _base(name, rest)
+    output = ("output", Annotated[Output, tyro.conf.OmitArgPrefixes], Output())
+    cls = flag_class(name, base, [output], every_filter=every)
+    about = f"{type(base.params).passport.source}. `--help-all` adds the flags of every filter."
+    flags = tyro.cli(cls, args=rest, prog=f"gen {title}", description=about)
+    recipe = to_recipe(name, flags)
+    if flags.output.print_recipe:
+        Console(highlight=False, markup=False).out(recipes.to_toml(recipe), end="")
+        return 0
+    o = flags.output
+    return make(recipe, o.out, command=shlex.join(["gen", title, *rest]), quiet=o.quiet, json=o.json)
+
+
+def _base(loop: str, args: Sequence[str]) -> Recipe:
+    """The recipe that gives the flags their defaults: `--recipe FILE`, else the shipped defaults."""
+    for i, arg in enumerate(args):
+        if (arg == "--recipe" and i + 1 < len(args)) or arg.startswith("--recipe="):
+            path = Path(arg.partition("=")[2] or args[i + 1])
+            base = recipes.read(path)
+            if base.loop != loop:
+                raise RecipeError(f"{path}: its loop is {base.loop!r}, the command is {loop!r}; use `gen run {path}`")
+            return base
+    return recipes.default(loop)
+
+
+def run(args: Sequence[str]) -> int:
+    """`gen run RECIPE [--out DIR]`"""
+
+    def run(
+        recipe: Annotated[Path, tyro.conf.Positional], out: str = "", quiet: bool = False, json: bool = False
+    ) -> int:
+        """Run a recipe file, or go on with it.
+
+        Args:
+            recipe: the TOML file; `gen LOOP --print-recipe` prints one
+            out: run folder; empty: runs/LOOP-HASH, the same for the same recipe and seeds
+            quiet: no progress
+            json: print the report as JSON
+        """
+        command = shlex.join(["gen", "run", *args])
+        return make(recipes.read(recipe), out, command=command, quiet=quiet, json=json)
+
+    return tyro.cli(run, args=list(args), prog="gen run", config=(tyro.conf.FlagCreatePairsOff,))
+
+
+def make(recipe: Recipe, out: str, *, command: str, quiet: bool, json: bool) -> int:
+    """Carry out a recipe and say what came of it."""
+    material = job.read_material(recipe)
+    _say_rows(material)
+    if not recipe.model.name and not recipe.model.server:
+        NOTES.print(
+            "No model named: using the bundled `micro`, a demonstration model for toy tasks. "
+            "For real data pass --model NAME_OR_PATH or --server URL.", markup=False,
+        )  # fmt: skip
+    folder = Path(out) if out else job.folder_of(recipe, material)
+    if (folder / "pool.db").exists():
+        NOTES.print(f"{folder} holds this run already: going on with it.", markup=False)
+    progress = Progress(NOTES, quiet=quiet)
+    report = job.execute(recipe, folder, material, command=command, watch=progress)
+    _say(report, json=json)
+    return 75 if report.why == "interrupted" else 0
+
+
+def _say_rows(material: job.Material) -> None:
+    for kind, rows in (("skipped", material.seeds.bad), ("duplicate", material.seeds.repeats)):
+        for row in rows[:5]:
+            NOTES.print(render.plain(f"{kind}: {row}"))
+        if len(rows) > 5:
+            NOTES.print(f"{kind}: {len(rows) - 5:,} more rows", markup=False)
+    if material.against_bad:
+        NOTES.print(f"--against: {len(material.against_bad):,} rows cannot be read, such as", markup=False)
+        NOTES.print(render.plain(str(material.against_bad[0])))
+
+
+def _say(report: Report, *, json: bool) -> None:
+    if json:
+        plain = {f.name: getattr(report, f.name) for f in dataclasses.fields(report)}
+        render.print_json(plain | {"funnel": [render.record(r) for r in report.funnel]})
+        return
+    console = Console(highlight=False)
+    console.print(render.funnel_table(report.funnel))
+    dataset = report.folder / "dataset.jsonl"
+    console.print(f"\n{ENDS[report.why]}: {report.kept:,} samples kept in {dataset}", markup=False, soft_wrap=True)
+    if report.asked or report.replayed:
+        console.print(
+            f"{report.asked:,} questions answered, {report.replayed:,} taken from the journal, "
+            f"{report.tokens:,} tokens generated in {report.seconds:.0f} s", markup=False,
+        )  # fmt: skip
+    for line in render.advice(report.funnel):
+        console.print(line, markup=False, soft_wrap=True)
+    console.print(f"Look closer: gen funnel {report.folder}; gen show {report.folder} ID", markup=False, soft_wrap=True)
+
+
+def regate(args: Sequence[str]) -> int:
+    """`gen regate DIR --recipe NEW.toml`"""
+
+    def regate(folder: Annotated[Path, tyro.conf.Positional], recipe: Path, json: bool = False) -> int:
+        """Judge all stored candidates by another gate; no model is asked anything.
+
+        Args:
+            folder: the run folder
+            recipe: a recipe, or a file with its [gate] alone
+            json: print the report as JSON
+        """
+        before, after = job.regate(folder, recipe)
+        if not json:
+            Console(highlight=False).print(f"before: {before.kept:,} kept; now: {after.kept:,}\n", markup=False)
+        _say(after, json=json)
+        return 0
+
+    return tyro.cli(regate, args=list(args), prog="gen regate", config=(tyro.conf.FlagCreatePairsOff,))
+

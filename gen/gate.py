@@ -1,0 +1,132 @@
+"""The ordered filters before the pool. A sample is judged by each in turn until one drops it; what all
+keep is admitted to every dedup index, in canonical order, so that the same candidates always give the
+same pool."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from gen import catalog
+from gen.core import KEEP, Sample, Verdict
+from gen.errors import RecipeError
+from gen.pool import GrownRow, Pool
+from gen.recipe import Budget
+
+BATCH = 64
+"""Conversations that are judged in one go, and committed in one transaction."""
+
+
+class Gate:
+    """Filters of a recipe, opened: rules as they are, dedup filters as indexes."""
+
+    def __init__(self, filters: Sequence[Any]) -> None:
+        self._steps = []
+        self._indexes = []
+        for f in filters:
+            if catalog.kind_of(type(f)) == "dedup":
+                self._indexes.append(f.open())
+                self._steps.append((f.passport.name, self._indexes[-1].judge))
+            else:
+                self._steps.append((f.passport.name, f.check))
+
+    def judge(self, sample: Sample) -> Verdict:
+        """The first verdict that drops the sample, or KEEP."""
+        for name, judge in self._steps:
+            verdict: Verdict = judge(sample)
+            if not verdict.keep:
+                return replace(verdict, by=name)
+        return KEEP
+
+    def admit(self, sample: Sample) -> None:
+        """Remember a kept sample in every index."""
+        for index in self._indexes:
+            index.admit(sample)
+
+    def preload(self, against: Iterable[Sample]) -> int:
+        """Admit what must not be repeated. Raises RecipeError where no filter compares anything."""
+        if not self._indexes:
+            raise RecipeError("--against: no filter of the gate compares with it; add 'exact' or 'rouge' to --gate")
+        return sum(1 for sample in against if self.admit(sample) is None)
+
+
+@dataclass(slots=True)
+class Position:
+    """How far the gate has judged: strictly after (round, call), and `index` candidates into the next."""
+
+    round: int = -1
+    call: str = ""
+    index: int = 0
+    kept: int = 0
+    tokens: int = 0
+
+
+@dataclass(slots=True)
+class Admission:
+    """One application of a gate to the stored candidates, in canonical order, as far as the budget goes.
+
+    Its position is stored with the verdicts, so it goes on where it was; admissions never overwrite one
+    another (`run` tells them apart)."""
+
+    gate: Gate
+    run: int
+    budget: Budget
+    position: Position = field(default_factory=Position)
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def restore(self, pool: Pool) -> None:
+        """Take up the state that an earlier process left."""
+        self.position = Position(**pool.state(self._state, {}))
+        for sample in pool.kept(self.run):
+            self.gate.admit(sample)
+        for row in pool.funnel(self.run):
+            if not row.keep and row.reason != "pending":
+                self.dropped[row.reason] += row.count
+
+    def pending(self, pool: Pool, stage: int, before: tuple[int, str] | None) -> list[GrownRow]:
+        """The next conversations to judge: stored, after the position, and `before` what is missing."""
+        if self.spent():
+            return []
+        at = self.position
+        rows = pool.grown_after(stage, (at.round, at.call) if at.call else None, BATCH)
+        return [r for r in rows if before is None or (r.round, r.call) < before]
+
+    def decide(self, rows: Sequence[GrownRow]) -> list[tuple[str, Verdict]]:
+        """Judge conversations until a budget is met; moves the position as it goes."""
+        decided: list[tuple[str, Verdict]] = []
+        at = self.position
+        for row in rows:
+            for candidate in row.candidates[at.index :]:
+                if self.spent() == "target":
+                    return decided
+                at.index += 1
+                verdict = candidate.failure or self.gate.judge(candidate.sample)
+                if verdict.keep:
+                    self.gate.admit(candidate.sample)
+                    at.kept += 1
+                else:
+                    self.dropped[verdict.reason] += 1
+                if candidate.failure is None:
+                    decided.append((candidate.sample.id, verdict))
+            at.round, at.call, at.index = row.round, row.call, 0
+            at.tokens += row.tokens
+            if self.spent():
+                return decided
+        return decided
+
+    def commit(self, pool: Pool, decided: Sequence[tuple[str, Verdict]]) -> None:
+        pool.add_verdicts(self.run, decided, {self._state: asdict(self.position)})
+
+    def spent(self) -> str:
+        """The budget that is met at the position, or an empty string."""
+        if self.budget.target is not None and self.position.kept >= self.budget.target:
+            return "target"
+        if self.budget.max_tokens is not None and self.position.tokens >= self.budget.max_tokens:
+            return "max_tokens"
+        return ""
+
+    @property
+    def _state(self) -> str:
+        return f"gate:{self.run}"

@@ -1,0 +1,114 @@
+"""What a running job shows: a live panel on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from gen.rounds import Run
+
+EVERY = 0.25
+"""Seconds between two looks at the run."""
+LINE_EVERY = 10.0
+WINDOW = 30.0
+"""Seconds over which rates are taken."""
+
+
+class Progress:
+    """Watches a run: call it with one, as a coroutine that is cancelled when the run ends."""
+
+    def __init__(self, console: Console, *, quiet: bool = False) -> None:
+        self._console, self._quiet = console, quiet
+        self._seen: deque[tuple[float, int, int]] = deque()
+        self._started = time.monotonic()
+        self._done_before = 0
+
+    async def __call__(self, run: Run) -> None:
+        if self._quiet:
+            return
+        self._done_before = run.done
+        if not self._console.is_terminal:
+            await self._lines(run)
+            return
+        with Live(console=self._console, refresh_per_second=4, transient=True, get_renderable=lambda: self.panel(run)):
+            while True:
+                await asyncio.sleep(EVERY)
+
+    async def _lines(self, run: Run) -> None:
+        while True:
+            await asyncio.sleep(LINE_EVERY if self._seen else EVERY * 8)
+            self._look(run)
+            self._console.print(self.line(run), highlight=False, markup=False)
+
+    def line(self, run: Run) -> str:
+        """One plain line: round, conversations, rate, kept, dropped, time left."""
+        rate, left = self._rates(run)
+        dropped = sum(run.admission.dropped.values())
+        return (
+            f"round {self._round(run)}/{run.recipe.rounds} | {run.done} conversations done, "
+            f"{run.order.active} in flight, {self._left(run)} left | {rate:.0f} tokens/s | "
+            f"{run.admission.position.kept} kept, {dropped} dropped | {left}"
+        )
+
+    def panel(self, run: Run) -> Group:
+        """The same as a picture."""
+        self._look(run)
+        rate, left = self._rates(run)
+        total = max(1, run.done + run.order.active + self._left(run))
+        facts = Table.grid(padding=(0, 2))
+        facts.add_row("round", f"{self._round(run)} of {run.recipe.rounds}", "tokens/s", f"{rate:,.0f}")
+        facts.add_row("done", f"{run.done:,}", "in flight", f"{run.order.active:,}", "left", f"{self._left(run):,}")
+        facts.add_row("kept", f"{run.admission.position.kept:,}", "dropped", self._reasons(run))
+        stopping = "stopping: waiting for replies in flight (Ctrl-C again: stop at once)"
+        note = Text(stopping if run.why == "interrupted" else left)
+        bar = ProgressBar(total=total, completed=run.done, width=60)
+        return Group(bar, facts, note, Text(self._waiting(run), style="dim"))
+
+    def _reasons(self, run: Run) -> str:
+        worst = run.admission.dropped.most_common(4)
+        return ", ".join(f"{count:,} {reason}" for reason, count in worst) or "0"
+
+    def _waiting(self, run: Run) -> str:
+        """Which straggler the gate waits for, when it is far behind."""
+        first = run.order.frontier()
+        if first is None or run.done - run.judged < len(run.seeds) + 2 * run.order.active:
+            return ""
+        return f"gate waits for round {first.round}, conversation {first.call}"
+
+    def _round(self, run: Run) -> int:
+        first = run.order.frontier()
+        return run.recipe.rounds if first is None else first.round
+
+    def _left(self, run: Run) -> int:
+        """Conversations still to begin, as far as they can be foreseen: every lineage goes on to the end."""
+        expected = len(run.seeds) * (run.recipe.rounds + 1)
+        return max(0, expected - run.done - run.order.active)
+
+    def _look(self, run: Run) -> None:
+        now = time.monotonic()
+        self._seen.append((now, run.talk.tokens, run.done))
+        while len(self._seen) > 2 and now - self._seen[0][0] > WINDOW:
+            self._seen.popleft()
+
+    def _rates(self, run: Run) -> tuple[float, str]:
+        if len(self._seen) < 2:
+            return 0.0, "time left unknown"
+        (then, tokens, done), (now, tokens_now, done_now) = self._seen[0], self._seen[-1]
+        span = max(now - then, 1e-6)
+        pace = (done_now - done) / span
+        rest = self._left(run) + run.order.active
+        left = f"about {_time(rest / pace)} left" if pace > 0 else "time left unknown"
+        return (tokens_now - tokens) / span, left
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
