@@ -12,32 +12,17 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-SECRET = re.compile(r"((?:api[-_]?key|token|secret|password)(?:=|\s+))(\"[^\"]*\"|'[^']*'|\S+)", re.IGNORECASE)
+SECRET = re.compile(
+    r"(-[\w.-]*(?:api[-_]?key|token|secret|password)(?:=|\s+)|\b\w*(?:api_?key|token|secret|password)=)"
+    r"(\"[^\"]*\"|'[^']*'|\S+)",
+    re.IGNORECASE,
+)
 ADDRESS = re.compile(
     r"\w+://[^\s\"'`,)]+"
-    r"|\b(?:localhost|\d{1,3}(?:\.\d{1,3}){3}|[\w-]+(?:\.[\w-]+)*(?=:\d{2,5}(?![\w.])))(?::\d+)?"
+    r"|\b(?:localhost|\d{1,3}(?:\.\d{1,3}){3}|[\w-]+(?:\.[\w-]+)*(?=:\d{4,5}(?![\w.])))(?::\d+)?"
 )
 ABSOLUTE = re.compile(r"(?<![^\s\"'`=,:;(\[])(?:~?/|[A-Za-z]:[/\\])[^\s\"'`,]+")
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-FEATURES = """\
-dataset_info:
-  features:
-  - {name: id, dtype: string}
-  - name: messages
-    list:
-    - {name: role, dtype: string}
-    - {name: content, dtype: string}
-  - {name: instruction, dtype: string}
-  - {name: input, dtype: string}
-  - {name: output, dtype: string}
-  - name: meta
-    struct:
-    - {name: root, dtype: string}
-    - {name: parent, dtype: string}
-    - {name: round, dtype: int64}
-    - {name: operation, dtype: string}
-    - {name: prompts, list: string}"""
-"""Without them `datasets` takes `parent`, null in all seeds, for a column of nulls and stops at the first child."""
 LOAD = """\
 ```python
 from datasets import load_dataset
@@ -158,7 +143,7 @@ def _front(facts: CardFacts) -> str:
         lines.append(f"license: {_quoted(facts.license)}")
     lines += _list("language", facts.languages) + _list("size_categories", (size,))
     lines += _list("task_categories", ("text-generation",)) + _list("tags", tags)
-    return "\n".join([*lines, "configs:", "- config_name: default", "  data_files: dataset.jsonl", FEATURES, "---"])
+    return "\n".join([*lines, "configs:", "- config_name: default", "  data_files: dataset.jsonl", "---"])
 
 
 def _list(key: str, values: Iterable[str]) -> list[str]:
@@ -173,10 +158,12 @@ def _quoted(text: str) -> str:
 
 def _summary(facts: CardFacts) -> str:
     loops = ", ".join(_cell(loop.name) for loop in facts.loops) or "no loop"
-    models = ", ".join(dict.fromkeys(_cell(m.model) for m in facts.models)) or "no model"
+    models = ", ".join(dict.fromkeys(_cell(m.model) for m in facts.models))
     seeds = sum(s.rows for s in facts.seeds)
+    if not models:
+        return f"{facts.rows:,} examples for instruction tuning, from {seeds:,} seeds. No model was asked."
     return (f"{facts.rows:,} examples for instruction tuning, made by gen from {seeds:,} seeds with {loops}. "
-            f"The texts besides the seeds were written by {models}: they are synthetic and may be wrong.")
+            f"What is not a seed's was written by {models}: it is synthetic and may be wrong.")
 
 
 def _unknown(facts: CardFacts) -> str:

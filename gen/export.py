@@ -136,8 +136,10 @@ def _messages(sample: Sample) -> list[dict[str, str]]:
 
 
 def _lineage(sample: Sample) -> dict[str, Any]:
+    # Texts and numbers only. `datasets` settles a column's type on the first 10 MB: a null parent or an empty
+    # list in all seeds makes it stop at the first child ("Couldn't cast array of type string to null").
     origin = sample.lineage
     return {
-        "root": origin.root, "parent": origin.parent, "round": origin.round, "operation": origin.operation,
-        "prompts": list(origin.prompts),
+        "root": origin.root, "parent": origin.parent or "", "round": origin.round, "operation": origin.operation,
+        "prompts": " ".join(origin.prompts),
     }

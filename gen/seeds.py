@@ -3,7 +3,10 @@
 Shapes read without a mapping: Self-Instruct tasks (the first instance; the others stay in `meta`),
 Alpaca rows, `messages` or `conversations` (OpenAI or ShareGPT roles), prompt/completion, question/answer,
 a lone instruction, prompt or text, and a JSON string. Whatever else a row carries goes to `Sample.meta`.
-Bad rows are data (`BadRow`); a file that cannot be read at all is an InputError."""
+Bad rows are data (`BadRow`); a file that cannot be read at all is an InputError.
+
+Above 300 lines, because most of it is refusals, which belong beside the reading that they guard. Rows become
+samples in the first half; from `iter_rows` on, bytes become rows."""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from gen.core import Lineage, Message, Sample, digest, seed_id
 from gen.errors import InputError, nearest
@@ -39,8 +42,10 @@ COLUMNS = {
 }
 """Where a field is looked for when no mapping says so; the first column that a row has wins."""
 CHATS = ("messages", "conversations")
-ROLES = {"system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",
-         "gpt": "assistant"}
+ROLES: dict[str, Literal["system", "user", "assistant"]] = {
+    "system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",
+    "gpt": "assistant",
+}
 NO_INPUT = {"noinput", "noinputrequired", "noinputneeded", "n/a", "none"}
 """Whole inputs by which Alpaca's model said that there is none, without case, blanks, quotes and brackets."""
 TYPES = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object",
@@ -113,8 +118,9 @@ def read_seeds(
             bad.append(item)
             continue
         row, sample = item
-        first = seen.setdefault(_content_id(sample), Row(row.file, row.line, None, row.unit))
-        if (first.file, first.line) != (row.file, row.line):
+        here = Row(row.file, row.line, None, row.unit)
+        first = seen.setdefault(_content_id(sample), here)
+        if first is not here:
             repeats.append(BadRow(row.file, row.line, f"the same as {first.file}, {first.unit} {first.line}", row.unit))
             continue
         samples.append(sample)
@@ -164,16 +170,16 @@ def _file(
     path: Path, rows: Iterable[Row | BadRow], mapping: Mapping[str, str] | None, label: str | None
 ) -> Iterator[Named | BadRow]:
     good = 0
-    first: list[str] = []
+    first: dict[str, str] = {}
     for row in rows:
         item = row if isinstance(row, BadRow) else _named(row, mapping, label)
         if not isinstance(item, BadRow):
             good += 1
         elif not good and len(first) < 3:
-            first.append(f"{item.unit} {item.line}: {item.reason}")
+            first.setdefault(item.reason, f"{item.unit} {item.line}: {item.reason}")
         yield item
     if not good:
-        found = "; ".join(first) or "it has no rows at all"
+        found = "; ".join(first.values()) or "it has no rows at all"
         raise InputError(f"{path}: no row is a seed ({found}); see `--map field=column`, fields {', '.join(FIELDS)}")
 
 
@@ -192,7 +198,7 @@ def _sample(value: Any, mapping: Mapping[str, str] | None, name: str | None) -> 
     }
     if picked["instruction"] not in row:
         wanted = picked["instruction"] or " or ".join((*COLUMNS["instruction"], *CHATS))
-        raise _Bad(f"no column {wanted}; columns found: {', '.join(row) or 'none'}")
+        raise _Bad(f"no column {wanted}; columns found: {_names(row)}")
     texts = {f: _text(row, column) for f, column in picked.items()}
     instruction, response = texts["instruction"], texts.get("response", "")
     given, system = texts.get("input", ""), texts.get("system", "")
@@ -208,6 +214,11 @@ def _sample(value: Any, mapping: Mapping[str, str] | None, name: str | None) -> 
     return replace(sample, id=name, lineage=Lineage(name))
 
 
+def _names(columns: Iterable[str]) -> str:
+    names = [f"{c:.40}" for c in columns]
+    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if names[20:] else "") or "none"
+
+
 def _content_id(sample: Sample) -> str:
     # A system text is part of what a seed says, so it counts as an earlier turn here.
     before = (Message("system", sample.system), *sample.turns) if sample.system else sample.turns
@@ -220,10 +231,9 @@ def _flat(value: Any, mapped: bool) -> tuple[dict[str, Any], tuple[Message, ...]
         return {"instruction": value}, ()
     if not isinstance(value, dict):
         raise _Bad(f"the row is {TYPES[type(value)]}; an object or a text is allowed")
-    chat = next((c for c in CHATS if isinstance(value.get(c), list)), None)
     if mapped:
         return value, ()
-    if chat is not None:
+    if chat := next((c for c in CHATS if isinstance(value.get(c), list)), None):
         return _chat(value, chat)
     if "instances" in value and "instruction" in value:
         return _instances(value), ()
@@ -266,7 +276,7 @@ def _message(turn: Any, where: str) -> Message:
         raise _Bad(f"{where} has the role {role!r:.40}; allowed: {', '.join(ROLES)}")
     if not isinstance(content, str):
         raise _Bad(f"the content of {where} is {TYPES[type(content)]}; a text is allowed")
-    return Message("system" if ROLES[role] == "system" else "user" if ROLES[role] == "user" else "assistant", content)
+    return Message(ROLES[role], content)
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:
@@ -425,7 +435,8 @@ def _opened(path: Path) -> Iterator[BufferedIOBase]:
 def _check(path: Path) -> None:
     """Refuses at once what is no readable kind of file, and says what to do."""
     try:
-        mode, size = path.stat().st_mode, path.stat().st_size
+        found = path.stat()
+        mode, size = found.st_mode, found.st_size
         if stat.S_ISDIR(mode):
             inside = ", ".join(_neighbours(path)) or "none"
             raise InputError(f"{path}: a folder; name its files (.jsonl and .json in it: {inside})")

@@ -28,13 +28,11 @@ def front(text):
 
 def test_front_matter_is_what_the_hub_reads():
     matter, _ = front(card(FACTS))
-    features = matter.pop("dataset_info")["features"]
     assert matter == {
         "pretty_name": "evolved-seeds", "license": "cc-by-4.0", "language": ["en", "zh"], "size_categories": ["n<1K"],
         "task_categories": ["text-generation"], "tags": ["synthetic", "gen", "evolve"],
         "configs": [{"config_name": "default", "data_files": "dataset.jsonl"}],
     }
-    assert [f["name"] for f in features] == ["id", "messages", "instruction", "input", "output", "meta"]
 
 
 @pytest.mark.parametrize(
@@ -48,8 +46,8 @@ def test_size_category_follows_the_rows(rows, size):
 @pytest.mark.parametrize(
     "line",
     [
-        "412 examples for instruction tuning, made by gen from 178 seeds with evolve. The texts besides the seeds were "
-        "written by Qwen/Qwen3-8B, my-model: they are synthetic and may be wrong.",
+        "412 examples for instruction tuning, made by gen from 178 seeds with evolve. What is not a seed's was "
+        "written by Qwen/Qwen3-8B, my-model: it is synthetic and may be wrong.",
         "| evolver | Qwen/Qwen3-8B | ab12 | apache-2.0 |",
         "| answerer | my-model | cd34 | unknown |",
         "| seed\\_tasks.jsonl | 175 | fa992babc6a5f9b9 | apache-2.0 |",
@@ -127,6 +125,8 @@ def test_a_command_with_fences_stays_in_its_block():
         ("--server 10.0.0.7:8000 localhost gpu7.lan:8000", "--server ADDRESS ADDRESS ADDRESS"),
         ("--api-key sk-1 --token=x --hf-token 'a b' --answerer.api_key z",
          "--api-key SECRET --token=SECRET --hf-token SECRET --answerer.api_key SECRET"),
+        ("HF_TOKEN=abc gen evolve", "HF_TOKEN=SECRET gen evolve"),
+        ("the same token ids at 12:30", "the same token ids at 12:30"),
         ("--max-tokens 512 --tokenizer qwen --ratio 16:9", "--max-tokens 512 --tokenizer qwen --ratio 16:9"),
         ("Qwen/Qwen3-8B and/or 1/2, arXiv:2304.12244", "Qwen/Qwen3-8B and/or 1/2, arXiv:2304.12244"),
         ("torch 2.13.0+cpu", "torch 2.13.0+cpu"),

@@ -15,8 +15,8 @@ CHILD = Sample(
     system="Be brief", turns=(Message("user", "Hi"), Message("assistant", "Hello")),
 )
 OPEN = Sample("o", "Why?", Lineage("o"))
-ROOT = {"root": "s", "parent": None, "round": 0, "operation": "seed", "prompts": []}
-DEEP = {"root": "s", "parent": "s", "round": 2, "operation": "deepen", "prompts": ["evolve/deepen@ab", "answer@cd"]}
+ROOT = {"root": "s", "parent": "", "round": 0, "operation": "seed", "prompts": ""}
+DEEP = {"root": "s", "parent": "s", "round": 2, "operation": "deepen", "prompts": "evolve/deepen@ab answer@cd"}
 
 
 def test_a_messages_row_is_the_conversation_and_its_lineage():
@@ -96,7 +96,7 @@ def test_equal_samples_give_equal_bytes_and_the_bytes_are_these(tmp_path):
     assert first.split(b"\n")[0].decode() == (
         '{"id": "s", "messages": [{"role": "user", "content": "Add\\n\\n1 2"}, {"role": "assistant", "content": "3"}], '
         '"instruction": "Add", "input": "1 2", "output": "3", '
-        '"meta": {"root": "s", "parent": null, "round": 0, "operation": "seed", "prompts": []}}')
+        '"meta": {"root": "s", "parent": "", "round": 0, "operation": "seed", "prompts": ""}}')
 
 
 def test_no_samples_make_an_empty_file(tmp_path):

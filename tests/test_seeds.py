@@ -6,12 +6,14 @@ import json
 import os
 import tempfile
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gen.core import Message, seed_id
+from gen.core import Lineage, Message, Sample, seed_id
 from gen.errors import InputError
+from gen.export import write_dataset
 from gen.seeds import BadRow, iter_rows, read_against, read_seeds
 
 DATA = (Path(__file__).parents[1] / "../shared/data").resolve()
@@ -95,12 +97,14 @@ def test_seeds_that_differ_in_their_system_text_alone_are_different_families(tmp
     assert len({s.id for s in result.samples}) == 2
 
 
-def test_our_own_dataset_rows_keep_their_split(tmp_path):
-    row = {"id": "a", "messages": [turn("user", "Add\n\n1 2"), turn("assistant", "3")], "instruction": "Add",
-           "input": "1 2", "output": "3", "meta": {"root": "r"}}
-    sample = only(tmp_path, row)
-    assert fields(sample) == ("Add", "1 2", "3")
-    assert sample.meta == {"id": "a", "meta": {"root": "r"}}
+def test_our_own_dataset_can_be_the_seeds_of_another_run(tmp_path):
+    turns = (Message("user", "Hi"), Message("assistant", "Hello"))
+    sample = Sample("a", "Add", Lineage("r"), input="1 2", response="3", system="Be brief", turns=turns)
+    write_dataset([sample, replace(sample, response=None)], tmp_path / "dataset.jsonl")
+    first, second = read_seeds([tmp_path / "dataset.jsonl"], strict=True).samples
+    assert (*fields(first), first.system, first.turns) == ("Add", "1 2", "3", "Be brief", turns)
+    assert (first.meta["id"], first.meta["meta"]["root"]) == ("a", "r")
+    assert fields(second) == ("Add", "1 2", None)
 
 
 @pytest.mark.parametrize("said", ["<noinput>", "No input", "no input.", "N/A", "none", "\"<noinput>\"", "\\<noinput\\>",
@@ -140,6 +144,7 @@ BAD = [
     ({"instruction": "a", "output": 4}, "'output' is a number"),
     ({"Instruction": "a", "n": 1}, "columns found: Instruction, n"),
     ({}, "columns found: none"),
+    ({f"{n}": 1 for n in range(30)}, "18, 19 and 10 more"),
     ({"instruction": "a", "instances": "b"}, "'instances' is not a list of objects"),
     ({"instruction": "a", "instances": [1]}, "'instances' is not a list of objects"),
     ({"messages": []}, "no user turn"),
@@ -228,6 +233,12 @@ def test_exact_duplicates_are_left_out_and_say_what_they_repeat(tmp_path):
     assert result.duplicates == 2
     assert [str(r) for r in result.repeats] == [
         f"{first}, line 3: the same as {first}, line 1", f"{second}, line 1: the same as {first}, line 2"]
+
+
+def test_a_file_named_twice_repeats_itself(tmp_path):
+    path = jsonl(tmp_path, ASK, {"instruction": "b"})
+    result = read_seeds([path, path])
+    assert (len(result.samples), result.duplicates) == (2, 2)
 
 
 def test_digest_depends_on_content_and_order_never_on_paths_or_bad_rows(tmp_path):
