@@ -361,7 +361,7 @@ def _parse(line: bytes) -> Any:
 
 
 def _is_document(path: Path, stream: BufferedIOBase, max_line: int) -> bool:
-    """Whether the file is one JSON value that holds the rows, rather than a row a line: content decides, and
+    """Whether the file is one JSON value that holds the rows, rather than a row a line. Content decides, and
     the name only where the first line is no whole JSON value. Leaves the stream at its beginning."""
     head = stream.read(4)
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in head:
@@ -375,7 +375,9 @@ def _is_document(path: Path, stream: BufferedIOBase, max_line: int) -> bool:
     try:
         value = _parse(first)
     except _Bad:
-        return first.startswith(b"[") or _kind(path) == ".json"
+        # A list broken over lines, by its look; a broken row of JSONL must not cost the whole file.
+        is_opening = first.startswith(b"[") and first.endswith((b"[", b"{", b",")) and len(first) < max_line
+        return is_opening or _kind(path) == ".json"
     return not more and _elements(value) != [value]
 
 

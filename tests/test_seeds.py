@@ -217,6 +217,24 @@ def test_a_single_row_is_no_document(tmp_path, name, row):
     assert [s.instruction for s in read_seeds([jsonl(tmp_path, row, name=name)]).samples] == ["Sort 3 1 2"]
 
 
+@pytest.mark.parametrize("broken", [b"[1, 2", b"{", b"x" * 200, b"[" * 100_000 + b"]" * 100_000, b"[1]"])
+def test_a_broken_first_line_of_jsonl_costs_itself_alone(tmp_path, broken):
+    result = read_seeds([jsonl(tmp_path, broken, ASK)], max_line=150)
+    assert ([b.line for b in result.bad], len(result.samples)) == ([1], 1)
+
+
+@pytest.mark.parametrize("first", ["[\n", '[{"instruction": "a"},\n', "[{\n"])
+def test_a_list_over_many_lines_is_a_document_even_if_called_jsonl(tmp_path, first):
+    rest = '"instruction": "b"}]' if first == "[{\n" else '{"instruction": "b"}\n]'
+    (tmp_path / "a.jsonl").write_text(first + rest)
+    assert read_seeds([tmp_path / "a.jsonl"]).samples[-1].instruction == "b"
+
+
+def test_gzip_is_known_by_its_content(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(gzip.compress(b'{"instruction": "a"}'))
+    assert len(read_seeds([tmp_path / "a.jsonl"]).samples) == 1
+
+
 def test_byte_order_mark_crlf_and_blank_lines_are_nothing_to_complain_of(tmp_path):
     path = tmp_path / "seeds.jsonl"
     path.write_bytes(codecs.BOM_UTF8 + '{"instruction": "甲"}\r\n\r\n{"instruction": "乙"}\r\n'.encode())
