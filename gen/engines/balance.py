@@ -75,6 +75,11 @@ class Balance:
         endpoint.failures += 1
         if endpoint.failures < FAILURES_TO_REST or endpoint.is_resting:
             return False
+        self.rest(endpoint)
+        return True
+
+    def rest(self, endpoint: Endpoint) -> None:
+        """Keeps requests away from the endpoint until it is alive again."""
         endpoint.is_resting = True
         if all(e.is_resting for e in self.endpoints):
             self._down_since = asyncio.get_running_loop().time()
@@ -82,7 +87,6 @@ class Balance:
         nurse = asyncio.get_running_loop().create_task(self._nurse(endpoint))
         self._nurses.add(nurse)
         nurse.add_done_callback(self._nurses.discard)
-        return True
 
     async def close(self) -> None:
         for nurse in tuple(self._nurses):

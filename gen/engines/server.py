@@ -223,16 +223,18 @@ class Server(Engine):
                 extra = {}
 
     async def _ask(self, endpoint: Endpoint, method: str, path: str, data: bytes | None, read: Read[T]) -> Reply[T]:
-        """A question to this very server, tried a few times. Raises Unavailable."""
-        tries = 0
+        """A question to this very server, tried again while waiting can help. Raises Unavailable."""
+        limits, tries, loop = self._transport.limits, 0, asyncio.get_running_loop()
+        began = loop.time()
         while True:
             outcome = await self._transport.attempt(endpoint, method, path, data, PROBE_S, read)
             if isinstance(outcome, Reply):
                 return outcome
             tries += 1
-            if tries == PROBE_TRIES:
+            # One that answers may still be loading its model; one that does not may never have been started.
+            if tries >= PROBE_TRIES and (not outcome.status or loop.time() - began > limits.patience):
                 raise self._transport.unavailable(endpoint.name, outcome.reason)
-            await asyncio.sleep(min(5.0, outcome.wait or self._transport.limits.backoff * 2**tries))
+            await asyncio.sleep(min(5.0, outcome.wait or limits.backoff * 2**tries))
 
 
 def encode(body: Mapping[str, Any]) -> bytes | None:

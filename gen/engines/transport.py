@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,8 @@ T = TypeVar("T")
 Read = Callable[[Mapping[str, Any]], T]
 """Makes a value of a reply's JSON, or raises wire.Unreadable: then the reply counts as a failure."""
 log = logging.getLogger(__name__)
-PASSING = (408, 409, 425, 429)
+BUSY = 429
+PASSING = (408, 409, 425, BUSY)
 """Statuses that waiting may mend, besides 5xx."""
 BUSY_PATIENCE = 15
 """How many times the patience a server may go on saying 429: it lives, it only has no room."""
@@ -65,9 +67,10 @@ class Failure:
     """One attempt that came to nothing and says nothing about the request."""
 
     reason: str
+    status: int = 0
+    """0 when there was no answer at all."""
     wait: float | None = None
     """Seconds that the server asked to wait."""
-    is_busy: bool = False
 
 
 class Transport:
@@ -126,7 +129,7 @@ class Transport:
                 self._answered_at = now
                 return outcome
             attempts, since, endpoint.trouble = attempts + 1, since or now, outcome.reason
-            if not outcome.is_busy and self._balance.failed(endpoint):
+            if outcome.status != BUSY and self._balance.failed(endpoint):
                 log.warning("%s rests: %s", endpoint.name, outcome.reason)
             self._check_patience(outcome, attempts, since, now, endpoint)
             await asyncio.sleep(self._delay(outcome, attempts))
@@ -143,7 +146,9 @@ class Transport:
                 endpoint.waiting[deadline] = began
                 try:
                     url = endpoint.url + path
-                    async with self._session.request(method, url, data=data, allow_redirects=False) as response:
+                    # aiohttp warns of bytes beyond 1 MiB: it would write them at one go.
+                    whole = io.BytesIO(data) if data is not None and len(data) > 2**20 else data
+                    async with self._session.request(method, url, data=whole, allow_redirects=False) as response:
                         raw = await response.read()
                 finally:
                     del endpoint.waiting[deadline]
@@ -186,10 +191,9 @@ class Transport:
         if (status == 200 or status >= 500) and wire.overflow(message, None):
             return Reply(None, 400, message)
         if status == 200:
-            return Failure(unreadable)
+            return Failure(unreadable, status)
         if status in PASSING or status >= 500:
-            wait = wire.retry_after(later, datetime.now(UTC)) if status in (429, 503) else None
-            return Failure(f"answered {status}", wait, is_busy=status == 429)
+            return Failure(f"answered {status}", status, wire.retry_after(later, datetime.now(UTC)))
         if status in (401, 403, 404) or status < 400:
             raise self._refused(endpoint, path, status, message)
         return Reply(None, status, message)
@@ -205,7 +209,7 @@ class Transport:
 
     def _check_patience(self, failure: Failure, attempts: int, since: float, now: float, endpoint: Endpoint) -> None:
         """Raises Unavailable when a request has been failing too long."""
-        if failure.is_busy:
+        if failure.status == BUSY:
             is_over = now - max(since, self._answered_at) > self.limits.patience * BUSY_PATIENCE
         else:
             is_over = attempts > self.limits.retries and now - since > self.limits.patience
@@ -234,6 +238,9 @@ class Transport:
             return
         endpoint.misses = 0 if await self.is_alive(endpoint) else endpoint.misses + 1
         if endpoint.misses >= MISSES:
+            if not endpoint.is_resting:
+                log.warning("%s rests: requests wait and its health check fails", endpoint.name)
+                self._balance.rest(endpoint)
             for deadline in endpoint.waiting:
                 if not deadline.expired():
                     deadline.reschedule(now)

@@ -56,7 +56,7 @@ def base_url(url: str) -> str:
     if parts.query or parts.fragment:
         raise RecipeError(f"--url: the one of {host} has a query or fragment; expected http://host:port/v1 only")
     name = f"[{host}]" if ":" in host else host
-    path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
+    path = parts.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/v1").rstrip("/")
     return f"{parts.scheme}://{name}{f':{port}' if port else ''}{path}"
 
 
@@ -168,7 +168,12 @@ def unknown_field(message: str, sent: Mapping[str, Any]) -> str | None:
     """The field that a server rejects by name and that can be left out."""
     if not NOT_KNOWN.search(message):
         return None
-    return next((name for name in DROPPABLE if name in sent and re.search(rf"\b{name}\b", message)), None)
+    for name in DROPPABLE:
+        # "Invalid schema for response_format: 'x' is not permitted" is about the schema, not about the field.
+        is_about_schema = name == "response_format" and re.search(r"\bschema\b", message, re.I)
+        if name in sent and re.search(rf"\b{name}\b", message) and not is_about_schema:
+            return name
+    return None
 
 
 CONTEXT_FORMS = tuple(re.compile(form, re.I | re.S) for form in (

@@ -1,0 +1,180 @@
+"""Failures, several servers, many requests at once, against real HTTP servers in processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from gen.core import Completion, Message, Request, Sampling
+from gen.engines.server import Server
+from gen.errors import Unavailable
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("serving", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault("serving", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+serving = _load(Path(__file__).parent.parent / "serving.py")
+serve = serving.serve
+QUICK: dict[str, Any] = {"backoff": 0.02, "max_backoff": 0.1, "patience": 5.0}
+
+
+def question(text: str = "Name a river.", *, max_tokens: int = 512, seed: int = 1, **rest: Any) -> Request:
+    return Request("answerer", (Message("user", text),), Sampling(0.7, 0.9, max_tokens), "answer", seed=seed, **rest)
+
+
+def ask(urls: list[str], *requests: Request, model: str | None = None, **options: Any) -> list[Completion]:
+    async def run() -> list[Completion]:
+        engine = Server(urls, model, **QUICK | options)
+        await engine.open()
+        try:
+            return await asyncio.gather(*map(engine.complete, requests))
+        finally:
+            await engine.close()
+            await engine.close()
+
+    return asyncio.run(run())
+
+
+# -- what passes by waiting -----------------------------------------------------------------------
+
+
+def test_failures_are_asked_again_until_there_is_an_answer() -> None:
+    with serve(fail_first="500:1,429:1,close:1,garbage:1,503:1", retry_after="0.2") as server:
+        began = time.monotonic()
+        (done,) = ask([server.url], question())
+        took = time.monotonic() - began
+        assert len(server.requests()) == 6
+        assert len(server.requests("done")) == 1
+    assert done.finish == "stop"
+    assert took > 0.4, "both Retry-After were honoured"
+
+
+def test_a_server_that_fails_often_loses_no_request() -> None:
+    with serve(fail_rate=0.3, retry_after="0.01", delay=2) as server:
+        done = ask([server.url], *(question(seed=n) for n in range(60)), width=16)
+        assert len(server.requests("done")) == 60
+    assert {c.finish for c in done} <= {"stop", "length"}
+
+
+def test_a_server_killed_between_two_leaves_no_request_behind() -> None:
+    async def run(one: Any, two: Any) -> list[Completion]:
+        engine = Server([one.url, two.url], width=16, **QUICK)
+        await engine.open()
+        tasks = [asyncio.create_task(engine.complete(question(seed=n))) for n in range(80)]
+        await asyncio.sleep(0.2)
+        one.kill()
+        done = await asyncio.gather(*tasks)
+        await engine.close()
+        return done
+
+    with serve(delay=50) as one, serve(delay=50) as two:
+        done = asyncio.run(run(one, two))
+        assert len(one.requests()) > 0
+    assert len(done) == 80
+    assert all(c.text for c in done)
+
+
+def test_a_server_that_comes_back_is_asked_again() -> None:
+    async def run(url: str, port: int) -> Completion:
+        engine = Server([url], **QUICK | {"patience": 20.0})
+        await engine.open()
+        first.kill()
+        task = asyncio.create_task(engine.complete(question()))
+        await asyncio.sleep(0.3)
+        with serve(port=port):
+            done = await task
+            await engine.close()
+        return done
+
+    with serve() as first:
+        assert asyncio.run(run(first.url, first.port)).text
+
+
+def test_no_server_beyond_patience_is_unavailable() -> None:
+    async def run() -> None:
+        engine = Server([server.url], **QUICK | {"patience": 0.5})
+        await engine.open()
+        server.kill()
+        try:
+            await asyncio.gather(*(engine.complete(question(seed=n)) for n in range(5)))
+        finally:
+            await engine.close()
+
+    with serve() as server, pytest.raises(Unavailable, match=r"no answer, at last no connection .* the same command"):
+        asyncio.run(run())
+
+
+def test_a_server_that_hangs_is_found_by_its_pulse_and_the_other_one_asked() -> None:
+    async def run(one: Any, two: Any) -> list[Completion]:
+        engine = Server([one.url, two.url], width=8, **QUICK, pulse=0.1)
+        await engine.open()
+        tasks = [asyncio.create_task(engine.complete(question(seed=n))) for n in range(8)]
+        await asyncio.sleep(0.1)
+        one.pause()
+        done = await asyncio.gather(*tasks)
+        await engine.close()
+        return done
+
+    with pytest.MonkeyPatch.context() as patch, serve(delay=400) as one, serve(delay=400) as two:
+        patch.setattr("gen.engines.transport.HEALTH_S", 0.3)
+        done = asyncio.run(run(one, two))
+        assert len(one.requests()) == 4
+    assert all(c.text for c in done)
+
+
+def test_a_slow_server_is_waited_for_and_a_deadline_passed_is_asked_again() -> None:
+    with serve(delay=300) as server:
+        (done,) = ask([server.url], question(), pulse=0.05)
+        assert len(server.requests()) == 1
+        assert done.text
+        with pytest.raises(Unavailable, match=r"no answer within 0\.\d+ s"):
+            ask([server.url], question(), request_floor=0.05, request_floor_rate=1e9, patience=0.2, retries=2)
+
+
+# -- many at once ---------------------------------------------------------------------------------
+
+
+def test_requests_are_spread_over_the_servers_and_bounded_by_the_width() -> None:
+    with serve(delay=30) as one, serve(delay=30) as two:
+        ask([one.url, two.url], *(question(seed=n) for n in range(60)), width=6)
+        counts = [len(server.requests()) for server in (one, two)]
+        peaks = [max(event["active"] for event in server.events("ask")) for server in (one, two)]
+    assert sum(counts) == 60
+    assert min(counts) >= 24
+    assert max(peaks) <= 3, "the width is shared out, six over two"
+
+
+def test_cancelling_closes_the_connection_so_that_the_server_stops() -> None:
+    async def run(url: str) -> None:
+        engine = Server([url], **QUICK)
+        await engine.open()
+        task = asyncio.create_task(engine.complete(question()))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.sleep(0.2)
+        await engine.close()
+
+    with serve(delay=60_000) as server:
+        asyncio.run(run(server.url))
+        assert server.requests("gone") == server.requests()
+
+
+def test_a_request_of_more_than_a_megabyte_goes_out_without_a_warning() -> None:
+    with serve() as server:
+        (done,) = ask([server.url], question("word " * 250_000))
+    assert done.prompt_tokens == 250_004
