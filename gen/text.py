@@ -22,6 +22,8 @@ _ASCII_TOKEN = re.compile("[a-z0-9]+")
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)(?:^[ \t]*(\1)[`~]*[ \t]*$|\Z)", re.M | re.S)
 _TABLE_ROW = re.compile(r"^[ \t]*\|.*\|[ \t]*$", re.M)
 _EDGES = " \t.,;:?…\"'`“”‘’«»‹›„「」『』《》。、"
+_FOLD = {**{wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}, 0x2019: 0x27}
+"""Full-width signs and curly apostrophes, one character for one, so that positions stay."""
 _LETTER_WEIGHT = {"han": 3, "kana": 3, "hangul": 2}
 _LOOP_RUN = re.compile(r"([^\s\-=_*#~.+|/\\<>:])\1{39,}")
 
@@ -84,7 +86,7 @@ def is_hollow(text: str) -> bool:
     tokens = rouge_tokens(text)
     if tokens:
         return len(tokens) > 1 and {*tokens} <= {*words["en"].split(), *words["zh"]}
-    signs = {*"".join(text.split())} - {*words["stops"]}
+    signs = {*"".join(text.translate(_FOLD).split())} - {*words["stops"]}
     return len(signs) < 2 and not any(unicodedata.category(c) in {"So", "Sm", "Sc"} for c in signs)
 
 
@@ -178,10 +180,10 @@ def is_prose(text: str) -> bool:
 
 def find_refusal(text: str) -> str | None:
     """The passage that refuses, at the very opening of a reply; apologies further on are its subject."""
-    opening = text.lstrip(" \t\r\n\"'“”‘’「*>").replace("’", "'")[:400]
+    opening = text.lstrip(" \t\r\n\"'“”‘’「*>")[:400]
     for pattern in _patterns("refusal", "patterns"):
-        if found := pattern.match(opening):
-            return found.group().strip()
+        if found := pattern.match(opening.translate(_FOLD)):
+            return opening[: found.end()].strip()
     return None
 
 
@@ -192,9 +194,10 @@ def find_leak(text: str, source: str = "") -> str | None:
         return text.strip()
     known = source.casefold()
     for pattern in _patterns("leak", "phrases"):
-        for found in pattern.finditer(text):
-            if found.group().casefold() not in known:
-                return found.group()
+        for found in pattern.finditer(text.translate(_FOLD)):
+            passage = text[found.start() : found.end()]
+            if passage.casefold() not in known:
+                return passage
     leak = find_tag(text)
     return None if leak and leak in known else leak
 
@@ -287,4 +290,4 @@ def dangles(text: str, min_words: int = 20) -> bool:
     if count_words(text) < min_words or count_words(line) < 5:
         return False
     last = re.findall(r"[^\s]+", line)[-1].casefold()
-    return last[-1] in ",,、(([" or last in _phrases()["dangling"]["en"].split()
+    return last.translate(_FOLD)[-1] in ",、([" or last in _phrases()["dangling"]["en"].split()
