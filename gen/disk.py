@@ -15,6 +15,12 @@ DATABASE, LOCK = "pool.db", "pool.lock"
 APPLICATION = 0x67656E50  # "genP", so that a foreign database is known for what it is
 MIN_FREE_MB = 100
 MOUNTS = Path("/proc/mounts")  # Linux; elsewhere no network file system is recognised
+SETTINGS = (
+    "synchronous=FULL",
+    "cache_size=-32000",  # KiB
+    "wal_autocheckpoint=8000",  # pages: a group of commits touches a thousand, and folding each would double the writes
+    "journal_size_limit=67108864",
+)
 NETWORK = {
     "nfs", "nfs3", "nfs4", "cifs", "smb", "smb3", "smbfs", "9p", "afs", "ncpfs", "lustre", "gpfs", "ceph", "glusterfs",
     "beegfs", "pvfs2", "orangefs", "davfs", "fuse.sshfs", "fuse.ceph", "fuse.ceph-fuse", "fuse.glusterfs", "fuse.s3fs",
@@ -42,7 +48,7 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     uri = f"{path.resolve().as_uri()}?{mode}"
     db = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None, check_same_thread=False)
     try:
-        for setting in ("synchronous=FULL", "cache_size=-32000", "journal_size_limit=67108864"):
+        for setting in SETTINGS:
             db.execute(f"PRAGMA {setting}")
     except BaseException:
         db.close()
@@ -51,20 +57,23 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
 
 
 def prepare(folder: Path, schema: str, version: int) -> int:
-    """Make or check the folder and its database for writing; returns the descriptor that holds the lock."""
-    made = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    if made:
-        folder.chmod(0o700)
-    mounts = MOUNTS.read_text(errors="replace") if MOUNTS.exists() else ""
-    check_fit(folder.resolve(), mounts, shutil.disk_usage(folder).free // 2**20)
-    lock = hold(folder)
+    """Make or check the folder and its database for writing; returns the descriptor that holds the lock.
+    A folder that is made here is private; one that was there keeps its mode. The files are always private."""
     try:
-        os.close(os.open(folder / DATABASE, os.O_CREAT | os.O_RDWR, 0o600))
-        check(folder / DATABASE, version, schema)
-    except BaseException:
-        os.close(lock)
-        raise
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+        mounts = MOUNTS.read_text(errors="replace") if MOUNTS.exists() else ""
+        check_fit(folder.resolve(), mounts, shutil.disk_usage(folder).free // 2**20)
+        lock = hold(folder)
+        try:
+            os.close(os.open(folder / DATABASE, os.O_CREAT | os.O_RDWR, 0o600))
+            check(folder / DATABASE, version, schema)
+        except BaseException:
+            os.close(lock)
+            raise
+    except OSError as error:
+        raise Unfit(f"{folder}: cannot be a run folder ({error.strerror}); choose another") from error
     return lock
 
 
@@ -76,6 +85,8 @@ def hold(folder: Path) -> int:
     except OSError as error:
         pid = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
         os.close(lock)
+        if not isinstance(error, BlockingIOError):
+            raise
         raise Locked(
             f"{folder}: process {pid} is writing to this pool, and only one can; wait for it or stop it, "
             "or give this run a folder of its own (reading with `gen show` or `gen funnel` is always possible)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +18,11 @@ from gen.core import Completion, Request
 from gen.errors import PoolError
 from gen.store import Store, Writer
 from gen.tables import SCHEMA, VERSION
-from gen.texts import clean, encode, of_completion, of_request, unsqueeze
+from gen.texts import clean, decoder, encode, of_completion, of_request, unsqueeze
 
 Row: TypeAlias = tuple[Any, ...]
-_completion = msgspec.json.Decoder(Completion).decode
-_request = msgspec.json.Decoder(Request).decode
+_completion = decoder(Completion)
+_request = decoder(Request)
 
 
 class Journal:
@@ -104,9 +105,10 @@ class Journal:
         if mark[:1] != "#":
             return mark[1:]
         rows = self._rows("SELECT body FROM text WHERE hash = ?", bytes.fromhex(mark[1:]))
-        if not rows:
-            raise PoolError(f"{self.path}: text {mark} is missing: the file is damaged; restore a copy")
-        return unsqueeze(rows[0][0])
+        try:
+            return unsqueeze(rows[0][0])
+        except (IndexError, zlib.error, UnicodeDecodeError) as error:
+            raise PoolError(f"{self.path}: text {mark} is lost: the file is damaged; restore a copy") from error
 
     # --- run state
 

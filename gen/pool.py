@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from gen.core import Candidate, Sample, Score, Verdict
 from gen.disk import Locked as Locked
 from gen.disk import Unfit as Unfit
@@ -21,16 +19,16 @@ from gen.errors import PoolError, UserError
 from gen.journal import Journal, Row, put_state
 from gen.store import Write, Writer
 from gen.tables import FUNNEL, GROWN_AFTER, KEPT
-from gen.texts import clean, encode, of_sample
+from gen.texts import clean, decoder, encode, of_sample
 
 PAGE = 256
 """Rows that a stream reads at a time: a cursor left open would keep the write-ahead log from being reset."""
 BACKLOG = 2_000
-_sample = msgspec.json.Decoder(Sample).decode
-_samples = msgspec.json.Decoder(list[Sample]).decode
-_verdict = msgspec.json.Decoder(Verdict).decode
-_score = msgspec.json.Decoder(Score).decode
-_keys = msgspec.json.Decoder(tuple[str, ...]).decode
+_sample = decoder(Sample)
+_samples = decoder(list[Sample])
+_verdict = decoder(Verdict)
+_score = decoder(Score)
+_keys = decoder(tuple[str, ...])
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gen.core import Completion, Message, Request, Sample
+from gen.errors import PoolError
 
 T = TypeVar("T")
 IN_PLACE = 80
@@ -26,6 +27,19 @@ Texts = Callable[[str], str]
 """From texts to marks when writing, from marks to texts when reading."""
 
 encode = msgspec.json.Encoder().encode
+
+
+def decoder(kind: type[T]) -> Callable[[bytes], T]:
+    """From a row's bytes to a value. Raises PoolError where they are not one."""
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read(data: bytes) -> T:
+        try:
+            return decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise PoolError(f"pool.db: a row is no {kind} ({error}): the file is damaged; restore a copy") from error
+
+    return read
 
 
 def clean(value: T) -> T:

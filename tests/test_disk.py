@@ -1,0 +1,107 @@
+"""Where a pool may live: folders, modes, locks, foreign files, file systems."""
+
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from gen import disk, tables
+from gen.errors import PoolError
+from gen.pool import Locked, Pool, Unfit
+
+
+def test_folder_and_files_are_private(tmp_path):
+    folder = tmp_path / "new"
+    with Pool.open(folder) as pool:
+        pool.set_state("x", 1)
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {
+            name: 0o600 for name in ("pool.db", "pool.db-wal", "pool.db-shm", "pool.lock")}
+
+
+def test_commits_are_synced_to_the_log(tmp_path):
+    with Pool.open(tmp_path) as pool:
+        assert pool._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert pool._writing._db.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_any_folder_name_will_do_but_not_a_file(tmp_path):
+    folder = tmp_path / "a b?#%25é" / "deep"
+    with Pool.open(folder) as pool:
+        pool.set_state("x", 1)
+    with Pool.open(folder, readonly=True) as pool:
+        assert pool.state("x") == 1
+    for path in (folder / "pool.db", folder / "pool.db" / "run"):
+        with pytest.raises(Unfit, match="cannot be a run folder"):
+            Pool.open(path)
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_what_is_not_a_pool_is_refused_in_words(tmp_path, readonly):
+    path = tmp_path / "pool.db"
+    path.write_bytes(b"This is no database. " * 1000)
+    with pytest.raises(PoolError, match="not an SQLite database"):
+        Pool.open(tmp_path, readonly=readonly)
+    path.unlink()
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE mine (x)")
+    db.close()
+    with pytest.raises(Unfit, match="not a pool of `gen`"):
+        Pool.open(tmp_path, readonly=readonly)
+    path.unlink()
+    Pool.open(tmp_path).close()
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA user_version={tables.VERSION + 1}")
+    db.close()
+    with pytest.raises(Unfit, match="pool format 2, this `gen` reads format 1"):
+        Pool.open(tmp_path, readonly=readonly)
+
+
+@pytest.mark.parametrize("setup", ["", "PRAGMA journal_mode=WAL"])
+def test_a_creation_cut_short_is_finished_by_the_next_opening(tmp_path, setup):
+    db = sqlite3.connect(tmp_path / "pool.db")
+    db.execute(setup)
+    db.close()
+    (tmp_path / "pool.db").touch()
+    with Pool.open(tmp_path) as pool:
+        pool.set_state("x", 1)
+        assert pool.state("x") == 1
+
+
+MOUNTS = """\
+/dev/sda1 / ext4 rw 0 0
+proc /proc proc rw 0 0
+server:/x /mnt/nfs nfs4 rw 0 0
+//server/y /mnt/with\\040space cifs rw 0 0
+/dev/sdb1 /mnt/nfs/local xfs rw 0 0
+me@host: /mnt/ssh fuse.sshfs rw 0 0
+old /scratch lustre rw 0 0
+/dev/nvme0 /scratch ext4 rw 0 0
+broken line
+"""
+
+
+@pytest.mark.parametrize(("path", "kind"), [
+    ("/home/me/run", None), ("/mnt/nfs/run", "nfs4"), ("/mnt/nfs", "nfs4"), ("/mnt/nfs2/run", None),
+    ("/mnt/with space/run", "cifs"), ("/mnt/nfs/local/run", None), ("/mnt/ssh/a/b", "fuse.sshfs"),
+    ("/scratch/run", None), ("/", None),
+])
+def test_network_file_systems_are_recognised(path, kind):
+    assert disk.network_filesystem(MOUNTS, path) == kind
+
+
+def test_network_disk_and_full_disk_are_refused_with_advice():
+    with pytest.raises(Unfit, match=r"network file system \(nfs4\).*local disk"):
+        disk.check_fit(Path("/mnt/nfs/run"), MOUNTS, free_mb=10**6)
+    with pytest.raises(Unfit, match="99 MB free, at least 100 MB needed"):
+        disk.check_fit(Path("/home/me/run"), MOUNTS, free_mb=99)
+    disk.check_fit(Path("/home/me/run"), MOUNTS, free_mb=100)
+
+
+def test_a_second_writer_in_this_process_is_refused(tmp_path):
+    with Pool.open(tmp_path), pytest.raises(Locked, match=f"process {os.getpid()} is writing") as refused:
+        Pool.open(tmp_path)
+    assert refused.value.exit_code == 2
+    Pool.open(tmp_path).close()
