@@ -1,0 +1,109 @@
+"""The training examples: the project's own prompts, filled with tasks of the world, and ideal replies.
+
+Every text passes through the prompt files, with the variables that the evolving loop uses by default, so
+the model learns the very forms that it will be asked in."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from gen.core import Message
+from gen.prompts import Prompt, Prompts
+from gen.world import FAMILIES, TRANSFORMS, Task, draw, equal, held_out, solve
+
+OPERATIONS: dict[str, tuple[str, ...]] = {
+    "evolve/constrain": ("add_demand", "ask_also", "add_step"),
+    "evolve/deepen": ("ask_also", "add_step", "add_demand"),
+    "evolve/concretize": ("make_specific", "add_demand", "ask_also"),
+    "evolve/reason": ("add_step", "ask_also", "add_demand"),
+    "evolve/complicate": ("give_data",),
+    "evolve/breadth": ("sibling",),
+}
+"""What each prompt does to a task: its own transform first, then the nearest one for a task without room."""
+DEPTH = [name for name in OPERATIONS if name != "evolve/breadth"]
+WEIGHTS = {"evolve/answer": 35, **dict.fromkeys(DEPTH, 9), "evolve/breadth": 7, "evolve/equal": 13}
+NAMES = sorted(WEIGHTS)
+DEFAULTS = {"domain": "", "language": "", "min_added": 10, "max_added": 20}
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    prompt: str
+    """The name of the prompt file."""
+    messages: tuple[Message, ...]
+    reply: str
+
+
+def ask(prompt: Prompt, **values: str) -> tuple[Message, ...]:
+    """The prompt's messages for `values`, with the loop's defaults for the rest."""
+    return prompt.render(**{n: values.get(n, DEFAULTS.get(n, "")) for n in prompt.inputs})
+
+
+def applied(name: str, task: Task, rng: random.Random) -> tuple[str, Task] | None:
+    """The transform that prompt `name` stands for on this task, and its result."""
+    for transform in OPERATIONS[name]:
+        if (new := TRANSFORMS[transform].apply(task, rng)) is not None:
+            return transform, new
+    return None
+
+
+def grown(rng: random.Random, depth: int, family: str | None = None) -> Task:
+    """A task after `depth` random operations, as the rounds of a run make them."""
+    task = draw(rng, family)
+    for _ in range(depth):
+        done = applied(rng.choice(list(OPERATIONS)), task, rng)
+        task = done[1] if done else task
+    return task
+
+
+def reworded(task: Task, rng: random.Random) -> Task:
+    """The same task in other words (now and then in the same words)."""
+    clauses = tuple(replace(c, phrasing=rng.randrange(2)) for c in task.clauses)
+    return replace(task, phrasing=rng.randrange(len(FAMILIES[task.family].phrasings)), clauses=clauses)
+
+
+def pair(rng: random.Random) -> tuple[Task, Task]:
+    """Two tasks to compare, equal and not equal equally often."""
+    task = grown(rng, rng.choice([0, 0, 1, 1, 2, 3]))
+    if rng.random() < 0.5:
+        return task, reworded(task, rng) if rng.random() < 0.7 else task
+    if rng.random() < 0.25:
+        other = draw(rng, task.family)
+        return task, replace(other, form=task.form, scenes=task.scenes, clauses=task.clauses)
+    done = applied(rng.choice(list(OPERATIONS)), task, rng)
+    return task, reworded(done[1], rng) if done and rng.random() < 0.3 else done[1] if done else task
+
+
+def reply(name: str, task: Task) -> str:
+    """The ideal reply to an evolving prompt whose new task is `task`."""
+    text = f"<instruction>\n{task.instruction}\n</instruction>"
+    data = name == "evolve/complicate" or (name == "evolve/breadth" and task.input)
+    return f"{text}\n<input>\n{task.input}\n</input>" if data else text
+
+
+def example(prompts: Prompts, name: str, rng: random.Random) -> tuple[Example, tuple[Task, ...]]:
+    """One example for prompt `name`, and the tasks that occur in it."""
+    prompt = prompts.get(name)
+    if name == "evolve/equal":
+        first, second = pair(rng)
+        messages = ask(prompt, first=first.text, second=second.text)
+        return Example(name, messages, "Equal" if equal(first, second) else "Not equal"), (first, second)
+    task = grown(rng, rng.choice([0, 0, 0, 1, 2, 3] if name == "evolve/answer" else [0, 0, 1, 1, 2, 2]))
+    messages = ask(prompt, instruction=task.instruction, input=task.input)
+    if name == "evolve/answer":
+        return Example(name, messages, solve(task)), (task,)
+    done = applied(name, task, rng)
+    if done is None:
+        return example(prompts, name, rng)
+    return Example(name, messages, reply(name, done[1])), (task, done[1])
+
+
+def examples(prompts: Prompts, rng: random.Random) -> Iterator[Example]:
+    """Endless training examples without any held-out instance."""
+    while True:
+        name = rng.choices(NAMES, [WEIGHTS[n] for n in NAMES])[0]
+        made, tasks = example(prompts, name, rng)
+        if not any(held_out(t) for t in tasks):
+            yield made

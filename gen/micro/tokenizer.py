@@ -1,0 +1,99 @@
+"""The model's own tokenizer: byte-level, so that any text comes back exactly, with one token for each
+fixed passage of the prompts, of the replies and of the world's sentences, and for each of its words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from gen.micro.corpus import NAMES, ask
+from gen.prompts import Prompts
+from gen.world import FAMILIES
+from gen.world.clauses import RULES
+from gen.world.lexicon import KINDS, NUMBERS, VALUES
+from gen.world.task import FORMS, HEAD, POINTERS, template
+
+END, PAD = "<|end|>", "<|pad|>"
+ROLES = {"system": "<|system|>", "user": "<|user|>", "assistant": "<|assistant|>"}
+TEMPLATE = (
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+WORDS = r" ?\p{L}+| ?\p{N}{1,3}| ?[^\s\p{L}\p{N}]|\n+|\s"
+"""How text that is no fixed passage falls into pieces."""
+MERGES = 400
+REPLIES = ("<instruction>\n", "\n</instruction>", "\n</instruction>\n<input>\n", "\n</input>", "Not equal", "My answer",
+           " has the", "\n-", " |", *(f"{n}| {i} |" for i in range(1, 10) for n in ("", "\n")), HEAD)
+
+
+def _fixed(prompts: Prompts) -> set[str]:
+    """What stays the same in every use of a prompt, whole paragraphs and, for edited ones, lines."""
+    found = set()
+    for name in NAMES:
+        prompt = prompts.get(name)
+        for data in ("", "\0"):
+            values = {n: "\0" for n in ("instruction", "first", "second") if n in prompt.inputs}
+            text = "".join(m.content for m in ask(prompt, input=data, **values))
+            for piece in text.split("\0"):
+                found |= {*re.split(r"(?<=\n\n)", piece), *piece.splitlines(keepends=True)}
+    return found
+
+
+def _sentences() -> set[str]:
+    """The literal parts of the world's sentences, at the start of a text and further on."""
+    wordings = {template(n, i, form) for n, f in FAMILIES.items() for i in range(len(f.phrasings)) for form in FORMS}
+    wordings |= {p for rule in RULES.values() for p in rule.phrasings}
+    found = {" " + pointer for pointer in POINTERS.values()}
+    for wording in wordings:
+        first, *rest = re.split(r"\{\w+\}", wording)
+        found |= {part.rstrip() for part in (first, " " + first, *rest)}
+    return found
+
+
+def _vocabulary() -> list[str]:
+    """The single words: those of the world, in small and capital letters."""
+    words = [w for v in VALUES.values() for w in v] + ["Yes", "No", "Equal", "second", "largest", "smallest", "last"]
+    words += [*KINDS, *NUMBERS, "numbers", "facts", "first", "Answer"]
+    return [lead + form for w in words for form in (w, w.upper()) for lead in ("", " ")]
+
+
+def build(prompts: Prompts) -> PreTrainedTokenizerFast:
+    """The tokenizer for these prompts and this version of the world."""
+    found = {p for p in _fixed(prompts) | _sentences() | set(REPLIES) if len(p) > 1}
+    passages = sorted(found, key=lambda p: (-len(p), p))  # the longest first, for the first that matches is taken
+    base = Tokenizer(models.BPE())
+    base.pre_tokenizer = _pieces(WORDS)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    base.train_from_iterator(passages, trainers.BpeTrainer(vocab_size=256 + MERGES, initial_alphabet=alphabet,
+                                                           show_progress=False))
+    model: dict[str, Any] = json.loads(base.to_str())["model"]
+    tokens = [END, PAD, *ROLES.values(), *model["vocab"], *_bytes([*passages, *_vocabulary()])]
+    vocab = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
+    done = Tokenizer(models.BPE(vocab=vocab, merges=[tuple(m) for m in model["merges"]], ignore_merges=True))
+    done.pre_tokenizer = _pieces("|".join([*map(_escaped, passages), WORDS]))
+    done.decoder = decoders.ByteLevel()
+    done.add_special_tokens([END, PAD, *ROLES.values()])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=done, eos_token=END, pad_token=PAD, chat_template=TEMPLATE, model_max_length=4096,
+        clean_up_tokenization_spaces=False)
+
+
+def _pieces(pattern: str) -> pre_tokenizers.PreTokenizer:
+    """Cuts text along `pattern`, and writes the pieces in the byte alphabet."""
+    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(pattern), "isolated"), level])
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([^\w\s<>\"',;:!%/-])", r"\\\1", text).replace("\n", r"\n")
+
+
+def _bytes(texts: Iterable[str]) -> list[str]:
+    """The texts in the byte alphabet of the vocabulary."""
+    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return [level.pre_tokenize_str(t)[0][0] for t in texts]

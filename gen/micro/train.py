@@ -1,0 +1,194 @@
+"""Trains the bundled model from nothing: `python -m gen.micro.train --out training/micro --minutes 80`.
+
+Resumable: run again with the same `--out` it continues from the last checkpoint as if never stopped,
+for the examples of a step depend on the seed and the step alone. `--export DIR` writes the shipped form."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import time
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from gen.core import derive_seed
+from gen.micro.corpus import NAMES, Example, examples
+from gen.micro.tokenizer import build
+from gen.prompts import Prompts
+from gen.world import VERSION
+
+SHAPE = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 8, "num_key_value_heads": 8,
+         "intermediate_size": 640, "max_position_embeddings": 4096, "rope_theta": 10000.0, "tie_word_embeddings": True}
+DECAY = 0.25
+"""Share of the whole training over which the learning rate falls."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What decides the result, apart from the code."""
+
+    seed: int = 1
+    batch: int = 96
+    """Examples per step."""
+    micro: int = 8
+    """Parts of a step, by length, so that little is padding."""
+    rate: float = 3e-3
+    warmup: int = 100
+    shape: dict[str, Any] = field(default_factory=lambda: dict(SHAPE))
+
+
+class Trainer:
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.prompts = plan, Prompts()
+        self.tokenizer: PreTrainedTokenizerFast = build(self.prompts)
+        torch.manual_seed(plan.seed)
+        ends = {"eos_token_id": self.tokenizer.eos_token_id, "pad_token_id": self.tokenizer.pad_token_id}
+        config = LlamaConfig(vocab_size=-(-len(self.tokenizer) // 64) * 64, bos_token_id=None, **ends, **plan.shape)
+        self.model: Any = LlamaForCausalLM(config)
+        self.state: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0, "decay": None}
+        inner = [p for n, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in n]
+        outer = [p for n, p in self.model.named_parameters() if p.ndim != 2 or "embed" in n]
+        self.optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.Muon(inner, lr=plan.rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(outer, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.0)]
+
+    def encode(self, example: Example) -> tuple[list[int], int]:
+        """The ids of a whole example, and how many of them are prompt."""
+        chat = [{"role": m.role, "content": m.content} for m in example.messages]
+        text = self.tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        prompt = self.tokenizer.encode(text, add_special_tokens=False)
+        reply = self.tokenizer.encode(example.reply, add_special_tokens=False)
+        return [*prompt, *reply, self.tokenizer.eos_token_id], len(prompt)
+
+    def rate(self) -> float:
+        """Warm up, stay, and fall to nearly nothing between the steps of `decay` (set near the end)."""
+        step, decay = self.state["step"], self.state["decay"]
+        fall = 0.0 if decay is None else min(1.0, (step - decay[0]) / max(1, decay[1] - decay[0]))
+        return float(self.plan.rate * min(1.0, (step + 1) / self.plan.warmup) * (1 - 0.98 * fall))
+
+    def step(self) -> dict[str, float]:
+        """One step on fresh examples; the mean loss per reply token of each prompt."""
+        plan, source = self.plan, examples(self.prompts, random.Random(derive_seed(self.plan.seed, self.state["step"])))
+        batch = sorted(((e.prompt, *self.encode(e)) for e in (next(source) for _ in range(plan.batch))),
+                       key=lambda row: len(row[1]))
+        losses: dict[str, list[float]] = defaultdict(list)
+        size = math.ceil(plan.batch / plan.micro)
+        for start in range(0, plan.batch, size):
+            rows = batch[start : start + size]
+            each, loss = self.loss([r[1] for r in rows], [r[2] for r in rows])
+            (loss / plan.batch).backward()
+            for (name, *_), value in zip(rows, each.tolist(), strict=True):
+                losses[name].append(value)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.rate()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.state["step"] += 1
+        self.state["tokens"] += sum(len(ids) for _, ids, _ in batch)
+        return {name: sum(v) / len(v) for name, v in losses.items()}
+
+    def loss(self, rows: list[list[int]], starts: list[int]) -> tuple[Tensor, Tensor]:
+        """Mean loss per reply token of each row, and the sum to minimise: rows count by the root of
+        their reply's length, so that one-word replies are not drowned by long ones. Padding stands on
+        the right, where causal attention keeps it out of sight."""
+        width = max(map(len, rows))
+        ids = torch.tensor([r + [self.tokenizer.pad_token_id] * (width - len(r)) for r in rows])
+        place = torch.arange(1, width)
+        mask = (place >= torch.tensor(starts)[:, None]) & (place < torch.tensor([len(r) for r in rows])[:, None])
+        hidden = self.model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+        losses = torch.nn.functional.cross_entropy(
+            self.model.lm_head(hidden[mask]).float(), ids[:, 1:][mask], reduction="none")
+        owner, lengths = mask.nonzero()[:, 0], mask.sum(1)
+        each = torch.zeros(len(rows)).index_add(0, owner, losses) / lengths
+        return each.detach(), (each * lengths.sqrt()).sum() / 2
+
+    def save(self, folder: Path) -> None:
+        """Writes the checkpoint whole or not at all."""
+        part = folder / "checkpoint.part"
+        torch.save({"model": self.model.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers],
+                    "state": self.state, "plan": asdict(self.plan)}, part)
+        part.replace(folder / "checkpoint.pt")
+
+    @classmethod
+    def load(cls, folder: Path) -> Trainer:
+        saved = torch.load(folder / "checkpoint.pt", weights_only=True)
+        trainer = cls(Plan(**saved["plan"]))
+        trainer.model.load_state_dict(saved["model"])
+        for optimizer, state in zip(trainer.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        trainer.state = saved["state"]
+        return trainer
+
+    def export(self, folder: Path) -> None:
+        """Weights in bf16, tokenizer, configuration and manifest: what ships, and nothing of this machine."""
+        folder.mkdir(parents=True, exist_ok=True)
+        model = LlamaForCausalLM(self.model.config)
+        model.load_state_dict(self.model.state_dict())
+        model.generation_config = GenerationConfig(eos_token_id=self.tokenizer.eos_token_id,
+                                                   pad_token_id=self.tokenizer.pad_token_id)
+        model.to(torch.bfloat16).save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        manifest = {
+            "prompts": [self.prompts.get(n).ref for n in NAMES], "world": VERSION,
+            "steps": self.state["step"], "tokens": self.state["tokens"], "plan": asdict(self.plan),
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "seeds": "gen/recipes/seeds.jsonl holds instances kept out of training"}
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def run(trainer: Trainer, folder: Path, steps: int | None, minutes: float | None, every: float = 120) -> None:
+    """Trains up to `steps`, or for about `minutes` of training time, checkpoints included."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state, saved = trainer.state, time.monotonic()
+    if steps is not None and state["decay"] is None:
+        state["decay"] = [int(steps * (1 - DECAY)), steps]
+    seen: dict[str, list[float]] = defaultdict(list)
+    while state["decay"] is None or state["step"] < state["decay"][1]:
+        begun = time.monotonic()
+        for name, loss in trainer.step().items():
+            seen[name].append(loss)
+        state["seconds"] += time.monotonic() - begun
+        if minutes is not None and state["decay"] is None and state["seconds"] >= minutes * 60 * (1 - DECAY):
+            state["decay"] = [state["step"], round(state["step"] / (1 - DECAY))]
+        if state["step"] % 50 == 0:
+            row = {"step": state["step"], "tokens": state["tokens"], "seconds": round(state["seconds"]),
+                   "rate": trainer.rate(), **{n: round(sum(v) / len(v), 4) for n, v in sorted(seen.items())}}
+            with (folder / "losses.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            seen.clear()
+        if time.monotonic() - saved > every:
+            trainer.save(folder)
+            saved = time.monotonic()
+    trainer.save(folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("training/micro"), help="folder of checkpoint and losses")
+    parser.add_argument("--minutes", type=float, help="training time in all; the rate falls in its last quarter")
+    parser.add_argument("--steps", type=int, help="instead of --minutes: steps in all")
+    parser.add_argument("--export", type=Path, help="write the shipped form of the checkpoint there, without training")
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    trainer = Trainer.load(args.out) if (args.out / "checkpoint.pt").exists() else Trainer(Plan())
+    if args.export:
+        return trainer.export(args.export)
+    if args.minutes is None and args.steps is None:
+        parser.error("say how long: --minutes or --steps")
+    run(trainer, args.out, args.steps, args.minutes)
+    return None
+
+
+if __name__ == "__main__":
+    main()
