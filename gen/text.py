@@ -19,6 +19,7 @@ _CJK = (
 )
 _CJK_CHAR = re.compile(f"[{_CJK}]")
 _ASCII_TOKEN = re.compile("[a-z0-9]+")
+_ASCII_LETTERS = re.compile("[A-Za-z]+")
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)(?:^[ \t]*(\1)[`~]*[ \t]*$|\Z)", re.M | re.S)
 _TABLE_ROW = re.compile(r"^[ \t]*\|.*\|[ \t]*$", re.M)
 _EDGES = " \t.,;:?…\"'`“”‘’«»‹›„「」『』《》。、"
@@ -43,6 +44,10 @@ def _patterns(section: str, key: str) -> tuple[re.Pattern[str], ...]:
             pattern = pattern.replace(f"<{name}>", part)
         filled.append(re.compile(pattern, re.I))
     return tuple(filled)
+
+
+def _fold(text: str) -> str:
+    return text if text.isascii() else text.translate(_FOLD)
 
 
 # --- words ---------------------------------------------------------------------------------------
@@ -86,7 +91,7 @@ def is_hollow(text: str) -> bool:
     tokens = rouge_tokens(text)
     if tokens:
         return len(tokens) > 1 and {*tokens} <= {*words["en"].split(), *words["zh"]}
-    signs = {*"".join(text.translate(_FOLD).split())} - {*words["stops"]}
+    signs = {*"".join(_fold(text).split())} - {*words["stops"]}
     return len(signs) < 2 and not any(unicodedata.category(c) in {"So", "Sm", "Sc"} for c in signs)
 
 
@@ -95,9 +100,6 @@ def says_sorry(text: str, max_words: int = 80) -> bool:
     chinese: list[str] = _phrases()["sorry"]["zh"]
     found = re.search(r"\bsorry\b", text, re.I) or any(word in text for word in chinese)
     return bool(found) and count_words(text) < max_words
-
-
-# --- scripts -------------------------------------------------------------------------------------
 
 
 @cache
@@ -109,8 +111,11 @@ def _letters() -> re.Pattern[str]:
 def script_weights(text: str) -> Counter[str]:
     """How much of each script a text has outside code blocks, in letters; a CJK character counts for three.
     Han with at least a fifth as many kana is Japanese, and counted as "kana"."""
+    bare = _FENCE.sub("\n", text)
+    if bare.isascii():
+        return +Counter({"latin": sum(map(len, _ASCII_LETTERS.findall(bare)))})
     weights: Counter[str] = Counter()
-    for run in _letters().finditer(_FENCE.sub("\n", text)):
+    for run in _letters().finditer(bare):
         name = str(run.lastgroup)
         weights[name] += len(run.group()) * _LETTER_WEIGHT.get(name, 1)
     if weights["kana"] * 5 >= weights["han"]:
@@ -181,8 +186,9 @@ def is_prose(text: str) -> bool:
 def find_refusal(text: str) -> str | None:
     """The passage that refuses, at the very opening of a reply; apologies further on are its subject."""
     opening = text.lstrip(" \t\r\n\"'“”‘’「*>")[:400]
+    folded = _fold(opening)
     for pattern in _patterns("refusal", "patterns"):
-        if found := pattern.match(opening.translate(_FOLD)):
+        if found := pattern.match(folded):
             return opening[: found.end()].strip()
     return None
 
@@ -192,9 +198,9 @@ def find_leak(text: str, source: str = "") -> str | None:
     own prompts). What `source`, the text that was rewritten, says too is no leak."""
     if normalise(text) in _phrases()["leak"]["whole"]:
         return text.strip()
-    known = source.casefold()
+    known, folded = source.casefold(), _fold(text)
     for pattern in _patterns("leak", "phrases"):
-        for found in pattern.finditer(text.translate(_FOLD)):
+        for found in pattern.finditer(folded):
             passage = text[found.start() : found.end()]
             if passage.casefold() not in known:
                 return passage
@@ -205,6 +211,8 @@ def find_leak(text: str, source: str = "") -> str | None:
 def find_tag(text: str) -> str | None:
     """A tag of our prompts that wraps prose or is left over at an edge. Tags around markup, with
     attributes, inside a sentence or in a code block are the subject of an honest task."""
+    if "<" not in text:
+        return None
     bare = _FENCE.sub("\n", text).strip().casefold()
     return next((tag for name in _phrases()["leak"]["tags"] for tag in _left_tags(bare, name)), None)
 
@@ -220,9 +228,6 @@ def _left_tags(bare: str, name: str) -> Iterator[str]:
             yield opened
         if bare.endswith(closed) or bare.startswith(closed):
             yield closed
-
-
-# --- blocks --------------------------------------------------------------------------------------
 
 
 def fences(text: str) -> list[str]:
@@ -241,9 +246,6 @@ def lost_fences(old: str, new: str) -> bool:
     rows = [row for row in _TABLE_ROW.findall(_FENCE.sub("\n", old)) if re.search(r"[^\s|:-]", row)]
     have = "".join(new.split())
     return any("".join(block.split()).rstrip("|") not in have for block in (*fences(old), *rows))
-
-
-# --- repetition ----------------------------------------------------------------------------------
 
 
 def repetition(text: str, n: int = 8, min_words: int = 50) -> float:
@@ -290,4 +292,4 @@ def dangles(text: str, min_words: int = 20) -> bool:
     if count_words(text) < min_words or count_words(line) < 5:
         return False
     last = re.findall(r"[^\s]+", line)[-1].casefold()
-    return last.translate(_FOLD)[-1] in ",、([" or last in _phrases()["dangling"]["en"].split()
+    return _fold(last)[-1] in ",、([" or last in _phrases()["dangling"]["en"].split()

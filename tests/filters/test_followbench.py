@@ -67,14 +67,31 @@ def test_constraint_chains_survive_the_default_gate(language, rows, reasons):
     assert Counter(verdict.reason for verdict in dropped.values()) == reasons
     assert all(sample.instruction == "" for sample, v in judged if v and v.reason == "empty_instruction")
     assert dropped["situation/17/0"].nearest == "format/2/0"
-    assert {id.rpartition("/")[0] for id, v in dropped.items() if v.reason == "repetitive"} <= {"content/19", "content/20"}
+    repetitive = {sample.lineage.root for sample, v in judged if v and v.reason == "repetitive"}
+    assert repetitive <= {"content/19", "content/20"}
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_novelty_would_drop_most_of_a_chain_if_families_were_compared_with_themselves(language):
-    families = [s for s in chains(language) if not s.lineage.root.startswith("example/")]
-    loners = [replace(s, lineage=replace(s.lineage, root=s.id)) for s in families]
-    kept = [s for s, verdict in gate(families, Exact(), Rouge()) if verdict is None]
-    near = Counter(v.reason for _, v in gate(families, Exact(), Rouge()) if v)["near_duplicate"]
-    alone = Counter(v.reason for _, v in gate(loners, Exact(), Rouge()) if v)["near_duplicate"]
-    print(len(families), len(kept), near, alone)
+def near_duplicates(samples):
+    """(sample, verdict) of those that novelty drops."""
+    index = Rouge().open()
+    for sample in samples:
+        verdict = index.judge(sample)
+        if verdict.keep:
+            index.admit(sample)
+        else:
+            yield sample, verdict
+
+
+@pytest.mark.parametrize(
+    ("language", "rows", "strangers", "alone"),
+    # Strangers: one seed that stands in two files, restaurants to be described after one pattern, a macOS and a
+    # Linux terminal to be played, two film lists.
+    [("en", 727, 14, 373), ("zh", 693, 8, 340)],
+)
+def test_novelty_leaves_chains_alone_since_it_never_compares_within_a_family(language, rows, strangers, alone):
+    samples = [s for s in chains(language) if s.instruction and not s.lineage.root.startswith("example/")]
+    family = {s.id: s.lineage.root for s in samples}
+    dropped = list(near_duplicates(samples))
+    assert all(family[v.nearest] != s.lineage.root for s, v in dropped)
+    orphans = [replace(s, lineage=replace(s.lineage, root=s.id)) for s in samples]
+    assert (len(samples), len(dropped), len(list(near_duplicates(orphans)))) == (rows, strangers, alone)
