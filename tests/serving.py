@@ -165,6 +165,7 @@ def chat(body: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
 class App:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.count, self.active = options, 0, 0
+        self.ready_at = time.monotonic() + options.loading
         self.log = open(options.log, "a", buffering=1) if options.log else None  # noqa: SIM115
         self.slots = asyncio.Semaphore(options.slots or 1_000_000)
         parts = [part.partition(":") for part in options.fail_first.split(",") if part]
@@ -188,6 +189,8 @@ class App:
 
         if refusal := self.refuse_key(request):
             return refusal
+        if time.monotonic() < self.ready_at:
+            return web.json_response({"error": {"message": "Loading model"}}, status=503)
         rows = [{"id": name, "object": "model", "root": self.options.root or name, "owned_by": self.options.owner}
                 for name in self.options.models.split(",")]
         if self.options.max_model_len:
@@ -211,6 +214,8 @@ class App:
         body = json.loads(raw)
         if body.get("logprobs"):
             self.note("probe")
+            if self.options.break_at_logprobs:
+                return web.json_response({"error": {"message": "it went wrong"}}, status=500)
             return web.json_response(chat(body | {"probe": True}, self.options))
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
         self.active += 1
@@ -297,6 +302,8 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     flag("--reasoning-mode", default="none", choices=["none", "field", "field2", "think", "unclosed", "prefilled"])
     flag("--probe-shift", type=float, default=0.0, help="another model's log-probabilities")
     flag("--no-logprobs", action="store_true")
+    flag("--break-at-logprobs", action="store_true")
+    flag("--loading", type=float, default=0, help="seconds of 503 after the start")
     flag("--no-usage", action="store_true")
     flag("--key", default="", help="bearer that is expected")
     return parser.parse_args(arguments)

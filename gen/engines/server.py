@@ -15,15 +15,16 @@ import msgspec
 from gen.core import Completion, Engine, Message, Request, Sampling, digest
 from gen.engines import wire
 from gen.engines.balance import Endpoint
-from gen.engines.transport import Limits, Read, Reply, Transport
+from gen.engines.transport import BUSY, Limits, Read, Reply, Transport
 from gen.engines.wire import Thinking
-from gen.errors import EngineError, RecipeError, nearest
+from gen.errors import EngineError, RecipeError, Unavailable, nearest
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 PROBE = Request("scorer", (Message("user", "Write one word, any word."),), Sampling(0.0, 1.0, 1), "probe")
 PROBE_S = 300.0
 PROBE_TRIES = 3
+CHAT = "/v1/chat/completions"
 NO_TEXT = "the request holds half of a surrogate pair, which is not Unicode text"
 
 
@@ -62,7 +63,7 @@ class Server(Engine):
         request_floor_rate: float = 1.0, pulse: float = 15.0,
     ) -> None:  # fmt: skip
         if isinstance(urls, str) or not urls:
-            raise RecipeError(f"--url: expected a list of at least one URL, got {urls!r}")
+            raise RecipeError(f"--server: expected a list of at least one URL, got {urls!r}")
         if width < 1:
             raise RecipeError(f"--width: {width} requests in flight; expected at least 1")
         if thinking not in get_args(Thinking):
@@ -75,7 +76,7 @@ class Server(Engine):
         """Tokens that prompt and answer may have together, where the server tells."""
         self.deterministic = True
         """False once the server has refused `seed`: asked twice, it may answer twice differently."""
-        self._wanted, self._served, self._api_key_env = model, model or "", api_key_env
+        self._wanted, self._served, self._api_key_env = model or "", "", api_key_env
         self._thinking: Thinking = cast(Thinking, thinking)
         self._dropped: frozenset[str] = frozenset()
         self._fills_context = False
@@ -92,7 +93,7 @@ class Server(Engine):
         if self._is_open:
             return
         self._transport.start(self._key(), self._api_key_env)
-        self._is_open, self._slots = True, asyncio.Semaphore(self.width)
+        self._is_open, self._slots, self._served = True, asyncio.Semaphore(self.width), self._wanted
         try:
             endpoints = self._transport.endpoints
             first = await self._identify(endpoints[0])
@@ -101,7 +102,7 @@ class Server(Engine):
                 if difference := first.difference(other):
                     raise RecipeError(
                         f"{endpoints[0].name} and {endpoint.name} do not serve the same: {difference}; expected "
-                        "one model in one version behind all --url; leave one out"
+                        "one model in one version behind all --server; leave one out"
                     )
         except BaseException:
             await self.close()
@@ -135,7 +136,7 @@ class Server(Engine):
                 return Completion("", "refused", note=NO_TEXT)
             seconds = self._transport.limits.deadline(wanted)
             read = partial(wire.completion, note=note)
-            reply = await self._transport.post("/v1/chat/completions", data, seconds, read)
+            reply = await self._transport.post(CHAT, data, seconds, read)
             if reply.value is not None:
                 return self._told(reply.value)
             if self._drop(reply.message, body):
@@ -175,7 +176,7 @@ class Server(Engine):
     # Finding out what is served.
 
     async def _identify(self, endpoint: Endpoint) -> Identity:
-        listed = await self._ask(endpoint, "GET", "/v1/models", None, _listed)
+        listed = await self._ask(endpoint, "GET", "/v1/models", None, _listed, self._transport.limits.patience)
         row = self._choose(endpoint, listed.value or [])
         version = await self._version(endpoint)
         context = row.get("max_model_len")
@@ -187,23 +188,23 @@ class Server(Engine):
 
     def _choose(self, endpoint: Endpoint, rows: list[Mapping[str, Any]]) -> Mapping[str, Any]:
         names = [str(row["id"]) for row in rows]
-        if self._wanted is None:
+        if not self._served:
             if len(names) != 1:
                 raise RecipeError(
                     f"{endpoint.name} serves {len(names)} models: {', '.join(names) or 'none'}; pass --model NAME"
                 )
-            self._served = self._wanted = names[0]
-        if self._wanted not in names:
-            hint = nearest(self._wanted, names)
-            raise RecipeError(f"{endpoint.name} does not serve --model {self._wanted!r}; {hint}")
-        self._served, self.model = self._wanted, wire.basename(self._wanted)
-        return rows[names.index(self._wanted)]
+            self._served = names[0]
+        if self._served not in names:
+            hint = nearest(self._served, names)
+            raise RecipeError(f"{endpoint.name} does not serve --model {self._served!r}; {hint}")
+        self.model = wire.basename(self._served)
+        return rows[names.index(self._served)]
 
     async def _version(self, endpoint: Endpoint) -> str:
         """The server's version where it has one to tell: most have no such page."""
         try:
-            reply = await self._ask(endpoint, "GET", "/version", None, lambda payload: payload.get("version"))
-        except RecipeError:
+            reply = await self._ask(endpoint, "GET", "/version", None, lambda payload: payload.get("version"), 0.0)
+        except (RecipeError, Unavailable):
             return ""
         return reply.value if isinstance(reply.value, str) else ""
 
@@ -213,7 +214,14 @@ class Server(Engine):
         extra: dict[str, Any] = {"logprobs": True, "top_logprobs": 5}
         while True:
             body = self._body(PROBE, 1) | extra
-            reply = await self._ask(endpoint, "POST", "/v1/chat/completions", encode(body), wire.probe)
+            try:
+                patience = 0.0 if extra else self._transport.limits.patience
+                reply = await self._ask(endpoint, "POST", CHAT, encode(body), wire.probe, patience)
+            except Unavailable:
+                if not extra:
+                    raise
+                extra = {}  # some servers break at what they do not support
+                continue
             if reply.status == 200:
                 return reply.value
             if not self._drop(reply.message, body):
@@ -222,19 +230,22 @@ class Server(Engine):
                     raise EngineError(f"{endpoint.name}: refuses a chat of one word ({said}); is it a chat model?")
                 extra = {}
 
-    async def _ask(self, endpoint: Endpoint, method: str, path: str, data: bytes | None, read: Read[T]) -> Reply[T]:
+    async def _ask(
+        self, endpoint: Endpoint, method: str, path: str, data: bytes | None, read: Read[T], patience: float
+    ) -> Reply[T]:
         """A question to this very server, tried again while waiting can help. Raises Unavailable."""
-        limits, tries, loop = self._transport.limits, 0, asyncio.get_running_loop()
-        began = loop.time()
+        tries, began = 0, asyncio.get_running_loop().time()
         while True:
             outcome = await self._transport.attempt(endpoint, method, path, data, PROBE_S, read)
             if isinstance(outcome, Reply):
                 return outcome
             tries += 1
-            # One that answers may still be loading its model; one that does not may never have been started.
-            if tries >= PROBE_TRIES and (not outcome.status or loop.time() - began > limits.patience):
+            # One that says 503 may still be loading its model; one that is silent may never have been started.
+            is_loading = outcome.status == BUSY or outcome.status >= 500
+            waited = asyncio.get_running_loop().time() - began
+            if tries >= PROBE_TRIES and (not is_loading or waited > patience):
                 raise self._transport.unavailable(endpoint.name, outcome.reason)
-            await asyncio.sleep(min(5.0, outcome.wait or limits.backoff * 2**tries))
+            await asyncio.sleep(min(5.0, outcome.wait or self._transport.limits.backoff * 2**tries))
 
 
 def encode(body: Mapping[str, Any]) -> bytes | None:

@@ -171,7 +171,7 @@ class Transport:
     def unavailable(self, where: str, what: str) -> Unavailable:
         return Unavailable(
             f"{where}: {what} (patience: {self.limits.patience:g} s); expected an OpenAI-compatible server; "
-            "start it or correct --url, then give the same command again: it goes on where it stopped"
+            "start it or correct --server, then give the same command again: it goes on where it stopped"
         )
 
     def _settle(
@@ -204,8 +204,8 @@ class Transport:
             sent = "the key that was sent" if self._key else "a request without a key"
             return RecipeError(f"{where}: answered {status} to {sent}; put a valid key into {self._key_name}")
         if status == 404:
-            return RecipeError(f"{where}: answered 404 ({self.presentable(message)}); check --url and --model")
-        return RecipeError(f"{where}: answered {status}, not an OpenAI-compatible reply; give --url as it finally is")
+            return RecipeError(f"{where}: answered 404 ({self.presentable(message)}); check --server and --model")
+        return RecipeError(f"{where}: answered {status}; expected an OpenAI-compatible server; check --server")
 
     def _check_patience(self, failure: Failure, attempts: int, since: float, now: float, endpoint: Endpoint) -> None:
         """Raises Unavailable when a request has been failing too long."""

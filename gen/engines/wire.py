@@ -48,13 +48,13 @@ def base_url(url: str) -> str:
         parts = urlsplit(url.strip())
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise RecipeError(f"--url: not a URL ({error}); expected for example http://localhost:8000/v1") from None
+        raise RecipeError(f"--server: not a URL ({error}); expected for example http://localhost:8000/v1") from None
     if "@" in parts.netloc:
-        raise RecipeError(f"--url: {host} comes with a user name or password; put the key into GEN_API_KEY instead")
+        raise RecipeError(f"--server: {host} comes with a user name or password; put the key into GEN_API_KEY instead")
     if parts.scheme not in ("http", "https") or not host:
-        raise RecipeError(f"--url: {url!r} has no http:// or https://; expected for example http://localhost:8000/v1")
+        raise RecipeError(f"--server: {url!r} has no http:// or https://; expected for example http://localhost:8000/v1")
     if parts.query or parts.fragment:
-        raise RecipeError(f"--url: the one of {host} has a query or fragment; expected http://host:port/v1 only")
+        raise RecipeError(f"--server: the one of {host} has a query or fragment; expected http://host:port/v1 only")
     name = f"[{host}]" if ":" in host else host
     path = parts.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/v1").rstrip("/")
     return f"{parts.scheme}://{name}{f':{port}' if port else ''}{path}"

@@ -98,6 +98,16 @@ def test_the_fingerprint_knows_weights_context_version_and_thinking_but_no_folde
         assert len({first.fingerprint, opened([one.url], thinking="on").fingerprint, *others}) == 6
 
 
+def test_a_server_that_is_still_loading_is_waited_for() -> None:
+    with serve(loading=1) as server:
+        assert opened([server.url]).model == "test-model"
+
+
+def test_a_server_that_breaks_at_log_probabilities_still_serves() -> None:
+    with serve(break_at_logprobs=True) as server:
+        assert opened([server.url]).fingerprint
+
+
 def test_servers_that_differ_are_refused() -> None:
     with serve() as one, serve(probe_shift=-0.9) as two, serve(version="9") as three:
         with pytest.raises(RecipeError, match="do not serve the same: log-probabilities"):

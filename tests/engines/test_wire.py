@@ -55,8 +55,8 @@ TOO_LONG: dict[str, tuple[Any, int, Overflow]] = {
     ),
     "sglang": (
         {"object": "error", "message": "Requested token count exceeds the model's maximum context length of 64000 "
-                                       "tokens. You requested a total of 71897 tokens: 7897 tokens from the input messages "
-                                       "and 64000 tokens for the completion."},
+                                       "tokens. You requested a total of 71897 tokens: 7897 tokens from the input "
+                                       "messages and 64000 tokens for the completion."},
         64000, Overflow(64000, 7897, 56102),
     ),
     "sglang, prompt alone": (
