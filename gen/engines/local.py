@@ -7,6 +7,7 @@ Nothing heavy is imported before `open`.
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -27,6 +28,9 @@ CHOICES = {
 UNBOUNDED = 1 << 20
 """Context, in tokens, of a model that states none."""
 MIB = 1 << 20
+SMALL = 50_000_000
+"""Parameters below which a CPU model runs in one thread: the second thread of a small matrix product saves
+little, costs a factor of ten where another process keeps the cores busy, and ties rounding to their number."""
 WHOLE = 64 * MIB
 """Weight files up to this size are hashed whole; of larger ones 64 evenly spaced blocks of 1 MiB are."""
 
@@ -42,7 +46,7 @@ class _Loaded(NamedTuple):
 
 
 class Local:
-    """A causal language model from a folder, or by its hub name, in safetensors. Engine and Scorer.
+    """A causal language model in safetensors, from a folder or (at `revision`) from the hub. Engine and Scorer.
 
     The same request gives the same text whatever it is batched with: exactly so in exact arithmetic,
     nearly always in float32, less often in lower precisions (see `gen.engines.sampling`). A request's
@@ -206,10 +210,8 @@ def _folder(model: str | Path, revision: str | None, trust: bool) -> Path:
 
     patterns = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", *(["*.py"] if trust else [])]
     # consolidated*: the same weights once more, in another layout
-    fetched = snapshot_download(
-        model, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*", "consolidated*"]
-    )
-    return Path(fetched)
+    unwanted = ["*/*", "consolidated*"]
+    return Path(snapshot_download(model, revision=revision, allow_patterns=patterns, ignore_patterns=unwanted))
 
 
 def _weight_files(folder: Path, name: str) -> list[Path]:
@@ -225,6 +227,7 @@ def _weight_files(folder: Path, name: str) -> list[Path]:
 
 
 def _from_folder(folder: Path, name: str, dtype: str, device: str, trust: bool) -> _Loaded:
+    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
@@ -246,6 +249,8 @@ def _from_folder(folder: Path, name: str, dtype: str, device: str, trust: bool) 
     eos = tuple(sorted({token for token in named if token is not None}))
     pad = next((token for token in (tokenizer.pad_token_id, *eos) if token is not None), 0)
     model.generation_config = GenerationConfig()  # else generate() takes penalties and the like from the checkpoint
+    if device == "cpu" and model.num_parameters() < SMALL:
+        torch.set_num_threads(1)
     text = model.config.get_text_config()
     stated = (getattr(text, "max_position_embeddings", None), tokenizer.model_max_length)
     limit = int(min([length for length in stated if length and length < UNBOUNDED], default=UNBOUNDED))
@@ -287,8 +292,6 @@ def _quiet() -> None:
 
 
 def _free() -> None:
-    import gc
-
     import torch
 
     gc.collect()

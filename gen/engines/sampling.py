@@ -24,7 +24,7 @@ from gen.errors import EngineError
 
 GREEDY_BELOW = 1e-5
 """Temperatures under this are greedy, as in vLLM; division would overflow float32."""
-HEAD = 1024
+HEAD = 256
 """A nucleus is looked for among this many tokens first: sorting a vocabulary of 150k costs ten times as much."""
 MAX_LOGITS = 1 << 27
 """Logits that scoring may hold at once (512 MiB in float32); one sequence is always allowed."""
@@ -85,12 +85,12 @@ def nucleus(scores_RV: Any, top_p_R1: Any) -> Any:
     (arXiv 1904.09751 section 3.1.) The likeliest token always stays; so do ties with the last one in."""
     vocabulary = scores_RV.shape[-1]
     total_R1 = scores_RV.logsumexp(-1, keepdim=True)
-    for width in sorted({min(HEAD, vocabulary), vocabulary}):
-        top_RK = scores_RV.topk(width).values
+    top_RK = scores_RV.topk(min(HEAD, vocabulary)).values
+    mass_RK = (top_RK - total_R1).exp().cumsum(-1)
+    if not bool((mass_RK[:, -1:] >= top_p_R1).all()):
+        top_RK = scores_RV.sort(descending=True).values
         mass_RK = (top_RK - total_R1).exp().cumsum(-1)
-        if bool((mass_RK[:, -1:] >= top_p_R1).all()):
-            break
-    last_R1 = (mass_RK < top_p_R1).sum(-1, keepdim=True).clamp_max(width - 1)
+    last_R1 = (mass_RK < top_p_R1).sum(-1, keepdim=True).clamp_max(vocabulary - 1)
     return scores_RV.masked_fill(scores_RV < top_RK.gather(1, last_R1), float("-inf"))
 
 
