@@ -158,8 +158,8 @@ def scripts_of_language(language: str) -> set[str] | None:
 @cache
 def _language_names() -> re.Pattern[str]:
     names = [name for name in _languages() if len(name) > 3 or not name.isascii()]
-    spaced = "|".join(name for name in names if not _CJK_CHAR.search(name))
-    return re.compile(rf"\b(?:{spaced})\b|" + "|".join(name for name in names if _CJK_CHAR.search(name)), re.I)
+    spaced = "|".join(name for name in names if name.isascii())
+    return re.compile(rf"\b(?:{spaced})\b|" + "|".join(name for name in names if not name.isascii()), re.I)
 
 
 def named_scripts(text: str) -> set[str]:
@@ -289,7 +289,7 @@ def dangles(text: str, min_words: int = 20) -> bool:
     """A long text that stops in the middle of a sentence: after a comma or at a word such as "the". The
     closing line of a letter ("Best regards,") does not."""
     line = text.rstrip().rpartition("\n")[2]
-    if count_words(text) < min_words or count_words(line) < 5:
+    if count_words(text) < min_words or count_words(line) < 8:
         return False
     last = re.findall(r"[^\s]+", line)[-1].casefold()
     return _fold(last)[-1] in ",、([" or last in _phrases()["dangling"]["en"].split()

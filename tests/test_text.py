@@ -193,6 +193,17 @@ def test_languages_by_name_code_and_own_name(language, scripts):
 
 
 @pytest.mark.parametrize(
+    ("written", "scripts"),
+    [
+        ("Translate into Russian.", {"cyrillic"}), ("翻译成英文", {"latin"}), ("हिन्दी में लिखो", {"devanagari"}),
+        ("Polish the text.", {"latin"}), ("He is no man.", set()), ("Japanese or Greek?", {"han", "kana", "greek"}),
+    ],
+)  # fmt: skip
+def test_languages_that_a_text_names(written, scripts):
+    assert text.named_scripts(written) == scripts
+
+
+@pytest.mark.parametrize(
     ("a", "b", "same"),
     [
         ("Name two rivers.", "  name  TWO\nrivers", True),
@@ -309,6 +320,7 @@ def test_a_degenerate_tail_is_a_loop(written, loop):
         (HAN + ",", True),
         (WORDS, False),
         (f"{WORDS}.\n\nBest regards,", False),
+        (f"{WORDS}.\n\nLooking forward to seeing you all,", False),
         ("and the", False),
         (HAN + "。", False),
         (f"{WORDS} people they can connect with", False),

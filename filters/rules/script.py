@@ -22,9 +22,9 @@ from gen.text import (
 @component("script", source="ours")
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Drops responses in another script than the task's. A response may use the scripts of instruction and
-    input, and of any language that instruction or system prompt name ("into Russian", "翻译成英文"); a
-    translation without a named language may use any. Code, numbers and short names pass."""
+    """Drops responses in another script than the task's. A response may use the scripts of instruction,
+    input and earlier turns, and of any language that they or the system prompt name ("into Russian",
+    "翻译成英文"); a translation without a named language may use any. Code, numbers and short names pass."""
 
     expect: str = ""
     """language or script that both must have, such as "Chinese", "zh" or "cyrillic" """
@@ -44,7 +44,7 @@ class Script:
         if wanted and asked and asked not in wanted:
             return _wrong("instruction", asked, wanted)
         said = dominant_script(sample.response or "")
-        allowed = (wanted or _natural(sample)) | named_scripts(f"{sample.system}\n{sample.instruction}")
+        allowed = (wanted or _natural(sample)) | _named(sample)
         if said is None or not allowed or said in allowed or not self._counts(sample, said):
             return KEEP
         return _wrong("response", said, allowed)
@@ -58,8 +58,14 @@ class Script:
 
 def _natural(sample: Sample) -> set[str]:
     """Kanji alone are good Japanese."""
-    scripts = spoken_scripts(sample.instruction) | spoken_scripts(sample.input)
+    texts = (sample.instruction, sample.input, *(turn.content for turn in sample.turns))
+    scripts = {script for text in texts for script in spoken_scripts(text)}
     return scripts | ({"han"} if "kana" in scripts else set())
+
+
+def _named(sample: Sample) -> set[str]:
+    asked = (turn.content for turn in sample.turns if turn.role == "user")
+    return named_scripts("\n".join((sample.system, sample.instruction, *asked)))
 
 
 def _wrong(what: str, found: str, wanted: set[str]) -> Verdict:

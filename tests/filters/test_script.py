@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from filters.rules.script import Script
-from gen.core import Lineage, Sample
+from gen.core import Lineage, Message, Sample
 from gen.errors import RecipeError
 
 ENGLISH = "The river rises in the mountains and flows north to the sea."
@@ -60,6 +62,12 @@ def test_translations_and_tasks_about_other_languages_are_kept(instruction, inpu
 )
 def test_code_numbers_and_names_have_no_script_to_miss(instruction, response):
     assert Script().check(sample(instruction, response)).keep
+
+
+def test_an_earlier_turn_may_have_named_the_language():
+    turns = (Message("user", "请用英语介绍长江。"), Message("assistant", "It flows."))
+    assert not Script().check(sample("再详细一点。", ENGLISH)).keep
+    assert Script().check(replace(sample("再详细一点。", ENGLISH), turns=turns)).keep
 
 
 def test_a_system_prompt_may_name_the_language():
