@@ -12,18 +12,19 @@ import random
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from gen.core import Message, Sample, Sampling
+from gen.core import Message, Sampling
 from gen.errors import ParseError
 from gen.micro.bundled import weights
-from gen.micro.corpus import DEPTH, OPERATIONS, applied, ask, draw, grown, pair
+from gen.micro.corpus import DEPTH, OPERATIONS, applied, ask, grown, pair
 from gen.prompts import Prompts, parse_choice, parse_sections
-from gen.world import TRANSFORMS, Task, check, equal, families, held_out, parse
+from gen.world import TRANSFORMS, Task, check, draw, equal, families, held_out, parse
 
 GREEDY = Sampling(temperature=0.0)
 LONGEST = 160
@@ -37,7 +38,6 @@ class Model:
         self.model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         self.batch = batch
 
-    @torch.inference_mode()
     def reply(self, chats: Sequence[Sequence[Message]], sampling: Sampling) -> list[str]:
         texts = [self.tokenizer.apply_chat_template(
             [{"role": m.role, "content": m.content} for m in chat], add_generation_prompt=True, tokenize=False)
@@ -48,7 +48,8 @@ class Model:
         for start in range(0, len(texts), self.batch):
             inputs = self.tokenizer(texts[start : start + self.batch], return_tensors="pt", padding=True,
                                     add_special_tokens=False, return_token_type_ids=False)
-            output = self.model.generate(**inputs, max_new_tokens=LONGEST, **how)
+            with torch.inference_mode():
+                output = self.model.generate(**inputs, max_new_tokens=LONGEST, **how)
             found += self.tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1]:], skip_special_tokens=True)
         return found
 
@@ -60,11 +61,6 @@ class Row:
     name: str
     right: int
     total: int
-
-    @property
-    def share(self) -> float:
-        return self.right / self.total
-
 
 def fresh(make: Callable[[], Task | None], count: int) -> list[Task]:
     """`count` held-out tasks."""
@@ -115,7 +111,7 @@ def verdicts(model: Model, prompts: Prompts, rng: random.Random, count: int) -> 
             first, second = pair(rng)
             if held_out(first) and equal(first, second) == truth:
                 pairs.append((first, second))
-        chats = [ask(prompt, first=Sample("", a.instruction, None, a.input).prompt, second=b.text) for a, b in pairs]  # type: ignore[arg-type]
+        chats = [ask(prompt, first=a.text, second=b.text) for a, b in pairs]
         right = 0
         for text in model.reply(chats, GREEDY):
             try:
@@ -130,8 +126,8 @@ def evaluate(folder: Path, count: int = 50, seed: int = 0) -> dict[str, list[Row
     """All tables; each row has about `count` cases (at least), and the same ones for the same seed."""
     model, prompts, rng = Model(folder), Prompts(), random.Random(seed)
     torch.manual_seed(seed)
-    plain = [answers(model, prompts, f, fresh(lambda f=f: draw(rng, f), count)) for f in families()]  # type: ignore[misc]
-    evolved = [answers(model, prompts, f"after {d} operations", fresh(lambda d=d: deepened(rng, d), count))  # type: ignore[misc]
+    plain = [answers(model, prompts, f, fresh(partial(draw, rng, f), count)) for f in families()]
+    evolved = [answers(model, prompts, f"after {d} operations", fresh(partial(deepened, rng, d), count))
                for d in (1, 2, 3)]
     return {"rewrites of seeds": operations(model, prompts, rng, count, 0),
             "rewrites of evolved tasks": operations(model, prompts, rng, count, 2),
@@ -151,8 +147,11 @@ def deepened(rng: random.Random, depth: int) -> Task:
 def bar(tables: dict[str, list[Row]]) -> tuple[float, float]:
     """The two figures that the project asks to be above one half: in-depth rewrites, and answers."""
     depth = [r for r in tables["rewrites of seeds"] if f"evolve/{r.name}" in DEPTH]
-    plain = tables["answers to seeds"]
-    return tuple(sum(r.right for r in rows) / sum(r.total for r in rows) for rows in (depth, plain))  # type: ignore[return-value]
+    return share(depth), share(tables["answers to seeds"])
+
+
+def share(rows: list[Row]) -> float:
+    return sum(r.right for r in rows) / sum(r.total for r in rows)
 
 
 def main() -> None:
@@ -172,7 +171,7 @@ def main() -> None:
         sys.stdout.write(json.dumps(figures, indent=1) + "\n")
         return
     for title, rows in tables.items():
-        lines = [f"  {r.name:22}{r.right:4} of {r.total:4}  {r.share:6.1%}" for r in rows]
+        lines = [f"  {r.name:22}{r.right:4} of {r.total:4}  {share([r]):6.1%}" for r in rows]
         sys.stdout.write("\n".join([title, *lines]) + "\n")
     sys.stdout.write("in-depth rewrites {:.1%}, answers {:.1%}\n".format(*bar(tables)))
 

@@ -1,0 +1,61 @@
+"""What ships: small enough, trained on the prompts as they are, good enough, with seeds of the world."""
+
+import json
+import re
+from importlib import resources
+
+import pytest
+
+from gen.micro.bundled import trained_prompts, weights
+from gen.micro.corpus import NAMES
+from gen.prompts import Prompts
+from gen.world import VERSION, check, families, parse
+
+
+def test_the_weights_are_small_and_whole():
+    names = {p.name for p in weights().iterdir()}
+    assert {"model.safetensors", "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "manifest.json"} <= names
+    assert sum(p.stat().st_size for p in weights().iterdir()) < 16 * 2**20
+    config = json.loads((weights() / "config.json").read_text())
+    assert config["architectures"] == ["LlamaForCausalLM"]
+    assert config["max_position_embeddings"] >= 1024
+
+
+def test_the_model_was_trained_on_the_prompts_as_they_are_now():
+    assert trained_prompts() == {Prompts().get(n).ref for n in NAMES}
+    assert json.loads((weights() / "manifest.json").read_text())["world"] == VERSION
+
+
+def test_a_prompt_edited_later_is_not_among_the_trained_ones(tmp_path):
+    (tmp_path / "evolve").mkdir()
+    text = Prompts().path("evolve/equal").read_text()
+    (tmp_path / "evolve" / "equal.jinja").write_text(text.replace("Compare two tasks", "Weigh two tasks"))
+    edited = Prompts(tmp_path)
+    assert [n for n in NAMES if edited.get(n).ref not in trained_prompts()] == ["evolve/equal"]
+
+
+def test_the_manifest_names_no_machine_and_no_moment():
+    text = (weights() / "manifest.json").read_text()
+    assert not re.search(r'"/|\d\d:\d\d|hostname|/home|/work|/tmp', text)
+    assert json.loads(text)["tokens"] > 0
+
+
+def test_the_seeds_are_tasks_of_every_family_a_third_of_them_unanswered():
+    lines = (resources.files("gen") / "recipes" / "seeds.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    tasks = [parse(r["instruction"], r["input"]) for r in rows]
+    assert len(rows) == 24 == len(set(lines))
+    assert {t.family for t in tasks} >= set(families()[:8])
+    assert 6 <= sum(not r["output"] for r in rows) <= 10
+    assert all(check(t, r["output"]) for t, r in zip(tasks, rows, strict=True) if r["output"])
+
+
+@pytest.mark.slow
+def test_the_shipped_model_reaches_the_bar_on_held_out_tasks():
+    from gen.micro.evaluate import bar, evaluate
+
+    tables = evaluate(weights(), 40)
+    rewrites, answers = bar(tables)
+    assert rewrites >= 0.5
+    assert answers >= 0.5
+    assert all(row.total >= 40 for rows in tables.values() for row in rows)

@@ -1,0 +1,74 @@
+"""A killed training continues as if never stopped, and what it exports is a plain checkpoint."""
+
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from gen.micro.train import Plan, Trainer, run
+
+TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,
+        "intermediate_size": 16, "max_position_embeddings": 64, "tie_word_embeddings": True}
+
+
+def tiny():
+    return Trainer(Plan(batch=6, micro=2, warmup=2, shape=dict(TINY)))
+
+
+def same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.model.state_dict().values(), b.model.state_dict().values(), strict=True))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_resumed_training_equals_uninterrupted_training_bit_by_bit(tmp_path):
+    whole = tiny()
+    run(whole, tmp_path / "whole", steps=8, minutes=None)
+    part = tiny()
+    for _ in range(3):
+        part.state["decay"] = [6, 8]
+        part.step()
+    part.save(tmp_path)
+    resumed = Trainer.load(tmp_path)
+    assert same(part, resumed)
+    run(resumed, tmp_path, steps=8, minutes=None)
+    assert same(whole, resumed)
+    assert whole.state["tokens"] == resumed.state["tokens"] > 0
+    assert not same(part, resumed)
+
+
+def test_minutes_decide_when_the_rate_falls_and_the_end(tmp_path):
+    trainer = tiny()
+    trainer.state.update(step=9, seconds=80.0)
+    run(trainer, tmp_path, steps=None, minutes=1)
+    assert trainer.state["decay"] == [10, 13]
+    assert trainer.state["step"] == 13
+    assert trainer.rate() < 0.03 * trainer.plan.rate
+
+
+def test_only_replies_are_learned_and_padding_changes_nothing():
+    trainer = tiny()
+    rows = [[7, 8, 9, 10, 11], [7, 8, 9]]
+    both, _ = trainer.loss(rows, [2, 2])
+    alone = [trainer.loss([row], [2])[0].item() for row in rows]
+    assert both.tolist() == pytest.approx(alone, rel=1e-4)
+
+
+def test_export_is_a_checkpoint_that_transformers_reads_and_names_its_prompts(tmp_path):
+    trainer = tiny()
+    trainer.step()
+    trainer.export(tmp_path)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+    assert next(model.parameters()).dtype == torch.bfloat16
+    assert model.generation_config.eos_token_id == tokenizer.eos_token_id
+    assert tokenizer.decode(tokenizer.encode("Count from 3 to 6. 你好", add_special_tokens=False)) == "Count from 3 to 6. 你好"
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["steps"] == 1
+    assert {p.partition("@")[0] for p in manifest["prompts"]} >= {"evolve/answer", "evolve/equal", "evolve/breadth"}
