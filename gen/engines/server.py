@@ -35,17 +35,22 @@ class Identity(NamedTuple):
     root: str
     context: int | None
     version: str
-    probe: tuple[float, ...] | None
+    probe: wire.Probe | None
 
     def difference(self, other: Identity) -> str:
         """What two servers disagree about, or ""."""
         for name, mine, yours in zip(self._fields[:-1], self[:-1], other[:-1], strict=True):
             if mine != yours:
                 return f"{name} {mine!r} against {yours!r}"
-        # The noise between two cards is no difference, and may cross a rounding border.
-        pairs = zip(self.probe or (), other.probe or (), strict=False)
-        is_same = (self.probe is None) == (other.probe is None) and all(abs(a - b) < 0.25 for a, b in pairs)
+        if self.probe is None or other.probe is None:
+            is_same = self.probe is other.probe
+        else:
+            is_same = self.probe.is_near(other.probe)
         return "" if is_same else f"log-probabilities {self.probe} against {other.probe} of the same prompt"
+
+    @property
+    def fingerprint(self) -> tuple[Any, ...]:
+        return (*self[:-1], self.probe and self.probe.coarse)
 
 
 class Server(Engine):
@@ -108,7 +113,7 @@ class Server(Engine):
             await self.close()
             raise
         self.model, self.context = first.model, first.context
-        self.fingerprint = digest("server", first, self._thinking)
+        self.fingerprint = digest("server", first.fingerprint, self._thinking)
 
     async def complete(self, request: Request) -> Completion:
         """Raises RecipeError when the server refuses the key or the model, Unavailable when nothing answers."""
@@ -208,7 +213,7 @@ class Server(Engine):
             return ""
         return reply.value if isinstance(reply.value, str) else ""
 
-    async def _probe(self, endpoint: Endpoint) -> tuple[float, ...] | None:
+    async def _probe(self, endpoint: Endpoint) -> wire.Probe | None:
         """The log-probabilities that tell one set of weights from another; None where the server gives none. Shows,
         too, that the server can hold a chat at all. Raises EngineError if it cannot."""
         extra: dict[str, Any] = {"logprobs": True, "top_logprobs": 5}

@@ -26,7 +26,7 @@ PASSING = (408, 409, 425, BUSY)
 """Statuses that waiting may mend, besides 5xx."""
 BUSY_PATIENCE = 15
 """How many times the patience a server may go on saying 429: it lives, it only has no room."""
-MISSES = 2
+MISSES = 3
 """Failed health checks in a row after which the requests in flight are given up."""
 HEALTH_S = 10.0
 
@@ -194,7 +194,7 @@ class Transport:
             return Failure(unreadable, status)
         if status in PASSING or status >= 500:
             return Failure(f"answered {status}", status, wire.retry_after(later, datetime.now(UTC)))
-        if status in (401, 403, 404) or status < 400:
+        if status in (401, 402, 403, 404, 405) or status < 400:
             raise self._refused(endpoint, path, status, message)
         return Reply(None, status, message)
 
@@ -203,6 +203,8 @@ class Transport:
         if status in (401, 403):
             sent = "the key that was sent" if self._key else "a request without a key"
             return RecipeError(f"{where}: answered {status} to {sent}; put a valid key into {self._key_name}")
+        if status == 402:
+            return RecipeError(f"{where}: answered 402: nothing is left to pay with; the same command goes on later")
         if status == 404:
             return RecipeError(f"{where}: answered 404 ({self.presentable(message)}); check --server and --model")
         return RecipeError(f"{where}: answered {status}; expected an OpenAI-compatible server; check --server")

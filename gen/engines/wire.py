@@ -233,17 +233,33 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     return max(0.0, ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds())
 
 
-def probe(payload: Mapping[str, Any]) -> tuple[float, ...] | None:
-    """Of the first token after the probe prompt: the best log-probability, and the mean of the best five, to
-    one decimal. Coarse and few, because each rounding is a border that noise of the hardware could cross."""
+class Probe(NamedTuple):
+    """The first token after a fixed prompt: what it is, and the log-probabilities of the best and of the best five."""
+
+    token: str
+    best: float
+    mean: float
+
+    def is_near(self, other: Probe) -> bool:
+        """Whether both may come from the same weights: two cards differ by hundredths, two models by more."""
+        return abs(self.best - other.best) < 0.2 and abs(self.mean - other.mean) < 0.2
+
+    @property
+    def coarse(self) -> tuple[str, float, float]:
+        """Rounded to halves: each border of a rounding is one that the noise of hardware could cross."""
+        return self.token, round(self.best * 2) / 2 + 0.0, round(self.mean * 2) / 2 + 0.0
+
+
+def probe(payload: Mapping[str, Any]) -> Probe | None:
+    """What a reply with `top_logprobs` tells; None where it holds none."""
     try:
-        first = payload["choices"][0]["logprobs"]["content"][0]
-        values = sorted((float(top["logprob"]) for top in first["top_logprobs"]), reverse=True)[:5]
+        tops = payload["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+        ranked = sorted(((float(top["logprob"]), str(top["token"])) for top in tops), reverse=True)[:5]
     except (KeyError, IndexError, TypeError, ValueError):
         return None
-    if not values:
+    if not ranked:
         return None
-    return round(values[0], 1) + 0.0, round(sum(values) / len(values), 1) + 0.0
+    return Probe(ranked[0][1], ranked[0][0], sum(value for value, _ in ranked) / len(ranked))
 
 
 def presentable(text: str, secret: str = "", hosts: tuple[str, ...] = ()) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from gen.core import Completion, Message, Request, Sampling
 from gen.engines.server import Server
-from gen.errors import Unavailable
+from gen.errors import RecipeError, Unavailable
 
 
 def _load(path: Path) -> ModuleType:
@@ -53,11 +53,11 @@ def ask(urls: list[str], *requests: Request, model: str | None = None, **options
 
 
 def test_failures_are_asked_again_until_there_is_an_answer() -> None:
-    with serve(fail_first="500:1,429:1,close:1,garbage:1,503:1", retry_after="0.2") as server:
+    with serve(fail_first="500:1,429:1,close:1,garbage:1,503:1,409:1", retry_after="0.2") as server:
         began = time.monotonic()
         (done,) = ask([server.url], question())
         took = time.monotonic() - began
-        assert len(server.requests()) == 6
+        assert len(server.requests()) == 7
         assert len(server.requests("done")) == 1
     assert done.finish == "stop"
     assert took > 0.4, "both Retry-After were honoured"
@@ -178,3 +178,20 @@ def test_a_request_of_more_than_a_megabyte_goes_out_without_a_warning() -> None:
     with serve() as server:
         (done,) = ask([server.url], question("word " * 250_000))
     assert done.prompt_tokens == 250_004
+
+
+@pytest.mark.parametrize(("status", "hint"), [
+    (401, "put a valid key into GEN_API_KEY"), (402, "nothing is left to pay with"), (404, "check --server and --model"),
+    (405, "expected an OpenAI-compatible server"), (307, "expected an OpenAI-compatible server"),
+])  # fmt: skip
+def test_what_only_the_user_can_mend_stops_the_run_at_once(status: int, hint: str) -> None:
+    with serve(fail_first=str(status)) as server:
+        with pytest.raises(RecipeError, match=hint):
+            ask([server.url], question())
+        assert len(server.requests()) == 1
+
+
+def test_a_busy_server_is_waited_for_as_long_as_it_answers_others() -> None:
+    with serve(fail_first="429:20", retry_after="0.05", delay=10) as server:
+        done = ask([server.url], *(question(seed=n) for n in range(10)), patience=0.3, width=4)
+    assert all(c.text for c in done)

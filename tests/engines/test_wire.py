@@ -179,8 +179,12 @@ def test_retry_after_is_a_number_or_a_date() -> None:
 
 
 def test_probe_values_are_few_and_coarse() -> None:
-    top = [{"logprob": value} for value in (-1.04, -2.0, -3.0, -4.0, -5.0, -6.0)]
-    assert wire.probe({"choices": [{"logprobs": {"content": [{"top_logprobs": top}]}}]}) == (-1.0, -3.0)
+    top = [{"token": f"w{value}", "logprob": value} for value in (-3.0, -1.2, -2.0, -4.0, -5.0, -6.0)]
+    found = wire.probe({"choices": [{"logprobs": {"content": [{"top_logprobs": top}]}}]})
+    assert found == ("w-1.2", -1.2, -3.04)
+    assert found.coarse == ("w-1.2", -1.0, -3.0)
+    assert found.is_near(wire.Probe("other", -1.1, -3.0))
+    assert not found.is_near(wire.Probe("w-1.2", -1.5, -3.0))
     assert wire.probe({"choices": [{"logprobs": None}]}) is None
 
 
