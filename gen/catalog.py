@@ -61,10 +61,9 @@ class Parameter:
     """Such as "0..1", "> 0" or "a | b"; empty when any value of the type will do."""
 
 
-@functools.cache
 def parameters(cls: type[Any]) -> tuple[Parameter, ...]:
     """The fields of a dataclass that a user may set, documented by the text under each."""
-    docs, hints = _field_docs(cls), typing.get_type_hints(cls, include_extras=True)
+    docs, hints = _field_docs(cls.__module__, cls.__qualname__), typing.get_type_hints(cls, include_extras=True)
     return tuple(
         Parameter(f.name, hints[f.name], _default(f), docs.get(f.name, ""), _range(hints[f.name]))
         for f in dataclasses.fields(cls)
@@ -76,7 +75,9 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
-def _field_docs(cls: type[Any]) -> dict[str, str]:
+@functools.cache
+def _field_docs(module: str, name: str) -> dict[str, str]:
+    cls = getattr(importlib.import_module(module), name)
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
     docs, last = {}, ""
     for node in body.body if isinstance(body, ast.ClassDef) else ():

@@ -37,7 +37,7 @@ def _flag(section: str, p: Parameter, current: Any, *, prefix: bool) -> tuple[st
     metavar = METAVARS.get(p.name, "NUMBER" if current is None else None)
     hint = "" if unset or isinstance(current, bool) else None
     flag = tyro.conf.arg(help=doc, name=name, metavar=metavar, prefix_name=prefix, help_behavior_hint=hint)
-    marked = Annotated[kind, flag, *([tyro.conf.FlagCreatePairsOff] if current is False else [])]
+    marked: Any = Annotated[kind, flag, *([tyro.conf.FlagCreatePairsOff] if current is False else [])]
     if p.name == "server":
         marked = Annotated[marked, tyro.conf.UseAppendAction]
     if p.name == "seeds":
@@ -74,8 +74,8 @@ def _gate_flags(base: Recipe) -> tuple[str, Any, Any]:
     }
     default = {"gate": tuple(f.passport.name for f in base.gate), "with": (), "without": ()}
     fields = [
-        (f"{name}_filters", Annotated[tuple[str, ...], tyro.conf.arg(name=name, help=text, prefix_name=False, metavar="[NAME ...]")],
-         default[name])
+        (f"{name}_filters", Annotated[tuple[str, ...], tyro.conf.arg(
+            name=name, help=text, prefix_name=False, metavar="[NAME ...]")], default[name])
         for name, text in texts.items()
     ]  # fmt: skip
     cls = dataclasses.make_dataclass("gate", fields, frozen=True)

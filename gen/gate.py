@@ -49,7 +49,10 @@ class Gate:
         """Admit what must not be repeated. Raises RecipeError where no filter compares anything."""
         if not self._indexes:
             raise RecipeError("--against: no filter of the gate compares with it; add 'exact' or 'rouge' to --gate")
-        return sum(1 for sample in against if self.admit(sample) is None)
+        count = 0
+        for count, sample in enumerate(against, 1):  # noqa: B007
+            self.admit(sample)
+        return count
 
 
 @dataclass(slots=True)

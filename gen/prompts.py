@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jinja2
+import msgspec
 from jinja2 import meta
 from jinja2.sandbox import SandboxedEnvironment
 
@@ -187,7 +188,7 @@ class Prompts:
         return Prompt(
             name, digest(*(self._split(n) for n in sorted(names)), size=12), passport["paper"], passport["purpose"],
             passport["role"], inputs, Sampling(**passport.get("sampling", {})),
-            Reply(**{k: tuple(v) if isinstance(v, list) else v for k, v in reply.items()}),
+            msgspec.convert(reply, Reply),
             self.environment.get_template(name), self.environment.from_string(system) if system else None,
         )
 

@@ -155,7 +155,8 @@ def build(table: Mapping[str, Any], *, where: str) -> Recipe:
     prompts = Prompts(Path(plain.prompts) if plain.prompts else None)
     params = make(cls, table.get(loop, {}), f"{where}, [{loop}]", prompts=prompts)
     params.asks()  # every prompt that can be asked is read and checked now, not in round 3
-    return replace(plain, **built, params=params, gate=tuple(_gate(loop, table.get("gate", {}), where)))
+    whole: Recipe = replace(plain, **built, params=params, gate=tuple(_gate(loop, table.get("gate", {}), where)))
+    return whole
 
 
 def _gate(loop: str, table: Mapping[str, Any], where: str) -> Iterator[Any]:

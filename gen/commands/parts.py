@@ -53,6 +53,8 @@ def filters(args: Sequence[str]) -> int:
 def _parts(name: str, kinds: tuple[str, ...], *, json: bool) -> int:
     if name:
         return _one(name, kinds, json=json)
+    heads: tuple[str, ...]
+    rows: list[tuple[str, ...]]
     found = [(kind, catalog.load(n, kind)) for kind, n in catalog.names(*kinds)]
     rows = [(p.name, kind, _default_in(p.name), _about(cls), p.source) for kind, cls in found for p in [cls.passport]]
     heads = ("name", "kind", "default gate of", "what", "source")

@@ -11,14 +11,15 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from gen import job
+from gen import job, material
 from gen import recipe as recipes
 from gen.commands import render
 from gen.errors import RecipeError
 from gen.flags import flag_class, to_recipe
-from gen.job import Report
 from gen.progress import Progress
+from gen.publish import Report
 from gen.recipe import Recipe
+from gen.regate import regate as judge_again
 
 NOTES = Console(stderr=True, highlight=False)
 ENDS = {
@@ -95,31 +96,31 @@ def run(args: Sequence[str]) -> int:
 
 def make(recipe: Recipe, out: str, *, command: str, quiet: bool, json: bool) -> int:
     """Carry out a recipe and say what came of it."""
-    material = job.read_material(recipe)
-    _say_rows(material)
+    found = material.read_material(recipe)
+    _say_rows(found)
     if not recipe.model.name and not recipe.model.server:
         NOTES.print(
             "No model named: using the bundled `micro`, a demonstration model for toy tasks. "
             "For real data pass --model NAME_OR_PATH or --server URL.", markup=False,
         )  # fmt: skip
-    folder = Path(out) if out else job.folder_of(recipe, material)
+    folder = Path(out) if out else job.folder_of(recipe, found)
     if (folder / "pool.db").exists():
         NOTES.print(f"{folder} holds this run already: going on with it.", markup=False)
     progress = Progress(NOTES, quiet=quiet)
-    report = job.execute(recipe, folder, material, command=command, watch=progress)
+    report = job.execute(recipe, folder, found, command=command, watch=progress)
     _say(report, json=json)
     return 75 if report.why == "interrupted" else 0
 
 
-def _say_rows(material: job.Material) -> None:
-    for kind, rows in (("skipped", material.seeds.bad), ("duplicate", material.seeds.repeats)):
+def _say_rows(found: material.Material) -> None:
+    for kind, rows in (("skipped", found.seeds.bad), ("duplicate", found.seeds.repeats)):
         for row in rows[:5]:
             NOTES.print(render.plain(f"{kind}: {row}"))
         if len(rows) > 5:
             NOTES.print(f"{kind}: {len(rows) - 5:,} more rows", markup=False)
-    if material.against_bad:
-        NOTES.print(f"--against: {len(material.against_bad):,} rows cannot be read, such as", markup=False)
-        NOTES.print(render.plain(str(material.against_bad[0])))
+    if found.against_bad:
+        NOTES.print(f"--against: {len(found.against_bad):,} rows cannot be read, such as", markup=False)
+        NOTES.print(render.plain(str(found.against_bad[0])))
 
 
 def _say(report: Report, *, json: bool) -> None:
@@ -152,7 +153,7 @@ def regate(args: Sequence[str]) -> int:
             recipe: a recipe, or a file with its [gate] alone
             json: print the report as JSON
         """
-        before, after = job.regate(folder, recipe)
+        before, after = judge_again(folder, recipe)
         if not json:
             Console(highlight=False).print(f"before: {before.kept:,} kept; now: {after.kept:,}\n", markup=False)
         _say(after, json=json)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -85,7 +85,7 @@ class Evolve:
         names, weights = zip(*sorted(self.operations.items()), strict=True)
         operation = rng.choices(names, weights)[0]
         prompt = self.prompts.get(f"evolve/{operation}")
-        values = {
+        values: dict[str, Any] = {
             "instruction": seed.instruction, "input": seed.input, "domain": self.domain, "language": self.language,
             "min_added": self.min_added, "max_added": self.max_added,
         }  # fmt: skip

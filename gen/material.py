@@ -1,0 +1,53 @@
+"""What a recipe's paths hold, read once: seeds, and data that must not be repeated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gen.core import Sample, digest
+from gen.gate import Gate
+from gen.recipe import Recipe
+from gen.seeds import BadRow, SeedFile, read_against, read_seeds
+
+SHIPPED = Path(__file__).parent / "recipes" / "seeds.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a recipe's paths hold, read once."""
+
+    seeds: SeedFile
+    against: tuple[Sample, ...]
+    against_bad: tuple[BadRow, ...] = ()
+
+    @property
+    def content(self) -> dict[str, str]:
+        texts = [s.prompt for s in self.against]
+        return {"seeds": self.seeds.digest, "against": digest(texts) if texts else ""}
+
+
+def read_material(recipe: Recipe) -> Material:
+    """The seeds and `--against` data of a recipe. Raises InputError as `gen.seeds` says."""
+    source = recipe.source
+    paths = [Path(s) for s in source.seeds] or [SHIPPED]
+    seeds = read_seeds(paths, mapping=dict(source.map) or None, limit=source.limit, strict=source.strict)
+    bad: list[BadRow] = []
+    against = tuple(read_against([Path(p) for p in source.against], bad=bad)) if source.against else ()
+    return Material(seeds, against, tuple(bad))
+
+
+def open_gate(recipe: Recipe, material: Material) -> Gate:
+    """The recipe's filters, opened, with the `--against` data in every index."""
+    gate = Gate(recipe.gate)
+    if recipe.source.against:
+        gate.preload(material.against)
+    return gate
+
+
+def deciding(recipe: Recipe, material: Material) -> Any:
+    """All that makes this run another run, as plain JSON values that can be stored and compared."""
+    return msgspec.json.decode(msgspec.json.encode({**recipe.deciding(), "content": material.content}))

@@ -1,0 +1,82 @@
+"""What many tests share: seeds, and canned replies that differ by seed, as a model's would."""
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+
+from gen import recipe as recipes
+from gen.core import Completion, Lineage, Sample, seed_id
+from gen.engines.scripted import Scripted
+from gen.gate import Admission, Gate
+from gen.pool import Pool
+from gen.rounds import Run
+
+WORDS = "amber birch cedar dune ember fjord grove heath inlet juniper knoll lagoon marsh nook oasis pine quarry".split()
+ROLES = ("evolver", "answerer", "judge", "scorer")
+
+
+def write(request):
+    """A plausible model: rewrites add words, one judgement in five says Equal, one answer in ten is cut."""
+    rng, text = random.Random(request.seed), request.messages[-1].content
+    words = " ".join(rng.choice(WORDS) for _ in range(10))
+    if request.role == "evolver":
+        task = text.split("<task>\n")[-1].split("\n</task>")[0]
+        data = f"\n<input>\n| {words} |\n</input>" if request.step == "complicate" else ""
+        return f"<instruction>\n{task} Use {words}.\n</instruction>{data}"
+    if request.role == "judge":
+        return rng.choice(["Equal", "Not equal", "Not equal", "Not equal", "Not equal"])
+    reply = f"It is the {words}."
+    return Completion(reply, "length", completion_tokens=12) if rng.random() < 0.1 else reply
+
+
+def make_seeds(n, answered=lambda i: i % 3 == 0):
+    found = []
+    for i in range(n):
+        instruction, response = f"Describe the {WORDS[i % len(WORDS)]} number {i}.", "It is old." if answered(i) else None
+        root = seed_id(instruction, "", response)
+        found.append(Sample(root, instruction, Lineage(root), response=response))
+    return found
+
+
+@pytest.fixture(name="write")
+def _write():
+    """The function that replies like a model, for engines of a test's own."""
+    return write
+
+
+@pytest.fixture
+def seeds():
+    return make_seeds(20)
+
+
+@pytest.fixture
+def hold():
+    """Run seeds through rounds in a folder; returns the run and what was kept."""
+
+    def hold(folder: Path, seeds, *, engine=None, width=8, on_run=None, **changes):
+        async def go():
+            recipe = recipes.with_values(recipes.default(), changes)
+            engines = dict.fromkeys(ROLES, engine or Scripted(write, width=width))
+            with Pool.open(folder) as pool:
+                admission = Admission(Gate(recipe.gate), 1, recipe.budget)
+                admission.restore(pool)
+                run = Run(recipe, seeds, pool, engines, admission)
+                if on_run:
+                    on_run(run)
+                await run.execute()
+                return run, list(pool.kept(1))
+
+        return asyncio.run(go())
+
+    return hold
+
+
+@pytest.fixture
+def shared():
+    """The folder of real data; tests that need it are skipped where it is absent."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("real data is absent: expected the folder shared/data beside the project")
+    return folder

@@ -1,0 +1,145 @@
+"""Prompts are data with a passport: valid, complete, and refused in words where they are not."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gen.errors import ParseError, PromptError
+from gen.prompts import Prompts, parse_choice, parse_sections
+
+SHIPPED = Prompts()
+NAMES = list(SHIPPED.names())
+SAMPLE = {
+    "instruction": "Sort 3 1 2.", "input": "a,b\n1,2", "domain": "shops", "language": "French", "min_added": 10,
+    "max_added": 20, "first": "Sort 3 1 2.", "second": "Sort 9 8 and say why.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_prompt_has_a_valid_passport_and_renders(name):
+    prompt = SHIPPED.get(name)
+    assert "arXiv" in prompt.paper
+    assert prompt.purpose
+    [*system, user] = prompt.render(**{k: SAMPLE[k] for k in prompt.inputs})
+    assert user.role == "user"
+    assert all(str(SAMPLE[k]) in user.content + "".join(m.content for m in system) for k in prompt.inputs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_optional_parts_leave_no_trace_when_they_are_empty(name):
+    prompt = SHIPPED.get(name)
+    messages = prompt.render(**{k: "" if k in ("input", "domain", "language") else SAMPLE[k] for k in prompt.inputs})
+    assert len(messages) == 1
+    assert "\n\n\n" not in messages[0].content
+    assert "<data>" not in messages[0].content
+
+
+def test_the_data_of_a_task_is_shown_to_the_evolver():
+    text = SHIPPED.get("evolve/complicate").render(**{k: SAMPLE[k] for k in SHIPPED.get("evolve/complicate").inputs})
+    assert "<data>\na,b\n1,2\n</data>" in text[0].content
+
+
+def test_the_users_file_wins_and_has_another_hash(tmp_path):
+    own = tmp_path / "evolve"
+    own.mkdir()
+    shipped = SHIPPED.path("evolve/equal").read_text()
+    (own / "equal.jinja").write_text(shipped.replace("Compare two tasks", "Compare these two tasks"))
+    mine = Prompts(tmp_path)
+    assert "Compare these two" in mine.get("evolve/equal").render(first="a", second="b")[0].content
+    assert mine.get("evolve/equal").hash != SHIPPED.get("evolve/equal").hash
+    assert mine.get("evolve/answer").hash == SHIPPED.get("evolve/answer").hash
+
+
+def test_the_hash_of_a_prompt_covers_the_frame_it_extends(tmp_path):
+    (tmp_path / "evolve").mkdir()
+    frame = SHIPPED.path("evolve/_depth").read_text()
+    (tmp_path / "evolve/_depth.jinja").write_text(frame + "\nBe brief.")
+    mine = Prompts(tmp_path)
+    assert mine.get("evolve/deepen").hash != SHIPPED.get("evolve/deepen").hash
+    assert mine.closure("evolve/deepen") == ["evolve/deepen", "evolve/_depth"]
+
+
+BAD = {
+    "no passport": ("Say {{ x }}", "no passport"),
+    "broken TOML": ("---\npaper = \n---\nSay {{ x }}", "not valid TOML"),
+    "unknown key": ("---\npaper='ours'\npurpose='p'\nrole='judge'\ninputs=['x']\nrole_='a'\n---\n{{ x }}", "did you mean 'role'"),
+    "missing key": ("---\npaper='ours'\nrole='judge'\ninputs=['x']\n---\n{{ x }}", "missing purpose"),
+    "odd role": ("---\npaper='ours'\npurpose='p'\nrole='juge'\ninputs=['x']\n---\n{{ x }}", "did you mean 'judge'"),
+    "undeclared": ("---\npaper='ours'\npurpose='p'\nrole='judge'\ninputs=['x']\n---\n{{ x }} {{ y }}", r"uses \['x', 'y'\]"),
+    "unused": ("---\npaper='ours'\npurpose='p'\nrole='judge'\ninputs=['x', 'z']\n---\n{{ x }}", "make them equal"),
+    "syntax": ("---\npaper='ours'\npurpose='p'\nrole='judge'\ninputs=['x']\n---\n{{ x }\n", "line 1 of the template"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_prompt_is_refused_with_file_and_cause(case, tmp_path):
+    text, message = BAD[case]
+    (tmp_path / "bad.jinja").write_text(text)
+    with pytest.raises(PromptError, match=message) as error:
+        Prompts(tmp_path).get("bad")
+    assert "bad.jinja" in str(error.value)
+
+
+def test_a_template_cannot_reach_python():
+    from jinja2.exceptions import SecurityError
+
+    with pytest.raises(SecurityError):
+        SHIPPED.environment.from_string("{{ ().__class__.__bases__[0].__subclasses__() }}").render()
+
+
+def test_missing_and_unknown_values_are_refused():
+    with pytest.raises(PromptError, match="missing or unknown: second"):
+        SHIPPED.get("evolve/equal").render(first="a")
+
+
+def test_an_unknown_prompt_is_answered_with_the_nearest():
+    with pytest.raises(PromptError, match="did you mean 'evolve/deepen'"):
+        SHIPPED.get("evolve/deeper")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("<instruction>\nSort.\n</instruction>", {"instruction": "Sort."}),
+        ("Sure!\n<instruction>Sort.</instruction>\nDone.", {"instruction": "Sort."}),
+        ("<instruction>a</instruction><input>b</input>", {"instruction": "a", "input": "b"}),
+        ("<instruction></instruction>", {"instruction": ""}),
+        ("Sort.", None),
+        ("<instruction>Sort.", None),
+        ("<instruction>a</instruction><instruction>b</instruction>", None),
+        ("</instruction>a<instruction>", None),
+    ],
+)
+def test_sections_are_read_strictly(text, found):
+    if found is None:
+        with pytest.raises(ParseError):
+            parse_sections(text, ("instruction",), ("input",))
+    else:
+        assert parse_sections(text, ("instruction",), ("input",)) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("Equal", "equal"), ("Not equal.", "not equal"), ("They are not equal.", "not equal"), ("**EQUAL**", "equal"),
+        ("Not Equal, though nearly equal", "not equal"), ("unequal", None), ("", None), ("yes", None),
+    ],
+)  # fmt: skip
+def test_a_choice_is_the_first_of_the_words_and_never_a_part_of_one(text, choice):
+    if choice is None:
+        with pytest.raises(ParseError):
+            parse_choice(text, ("equal", "not equal"))
+    else:
+        assert parse_choice(text, ("equal", "not equal")) == choice
+
+
+def test_prompts_are_found_from_any_working_directory(tmp_path):
+    code = "from gen.prompts import Prompts; print(len(list(Prompts().names())))"
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(root)!r}); {code}"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert int(done.stdout) == len(NAMES)

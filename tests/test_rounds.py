@@ -1,0 +1,235 @@
+"""Rounds: canonical order whatever arrives first, budgets that are exact, runs that go on."""
+
+import asyncio
+import random
+from dataclasses import replace
+
+import pytest
+
+from gen.core import Candidate, Completion, Grown, Request, Sampling, child
+from gen.engines.scripted import Scripted
+from gen.errors import GenError, Unavailable
+from gen.pool import Pool
+from gen.rollout import Talk
+from gen.rounds import Order, Turn
+
+
+def texts(samples):
+    return [(s.id, s.lineage.round, s.instruction, s.response) for s in samples]
+
+
+class Jittery(Scripted):
+    """The same replies, in an order that differs from run to run."""
+
+    async def complete(self, request: Request) -> Completion:
+        await asyncio.sleep(random.random() / 200)
+        return await super().complete(request)
+
+
+@pytest.fixture
+def straight(tmp_path, seeds, hold):
+    return texts(hold(tmp_path / "straight", seeds, rounds=5)[1])
+
+
+def test_the_pool_does_not_depend_on_concurrency_or_arrival(tmp_path, seeds, hold, straight, write):
+    for width in (1, 3, 64):
+        _, kept = hold(tmp_path / f"w{width}", seeds, engine=Jittery(write, width=width), rounds=5)
+        assert texts(kept) == straight
+
+
+def test_more_rounds_go_on_and_equal_a_straight_run(tmp_path, seeds, hold, straight):
+    _, three = hold(tmp_path / "run", seeds, rounds=3)
+    run, five = hold(tmp_path / "run", seeds, rounds=5)
+    assert texts(three) == straight[: len(three)]
+    assert texts(five) == straight
+    assert run.talk.replies["replayed"] == 0, "what is done is not even replayed"
+
+
+@pytest.mark.parametrize("target", [1, 30, 47])
+def test_a_target_is_met_exactly_and_is_a_beginning_of_the_straight_run(tmp_path, seeds, hold, straight, target):
+    run, kept = hold(tmp_path / "run", seeds, rounds=5, budget={"target": target})
+    assert run.why == "target"
+    assert texts(kept) == straight[:target]
+    _, more = hold(tmp_path / "run", seeds, rounds=5, budget={"target": target + 10})
+    assert texts(more) == straight[: target + 10]
+
+
+def test_a_token_budget_is_counted_in_canonical_order(tmp_path, seeds, hold, straight):
+    ends = set()
+    for width in (1, 16):
+        run, kept = hold(tmp_path / f"w{width}", seeds, width=width, rounds=5, budget={"max_tokens": 900})
+        assert run.why == "max_tokens"
+        assert 900 <= run.admission.position.tokens < 1000
+        assert texts(kept) == straight[: len(kept)]
+        ends.add(len(kept))
+    assert len(ends) == 1
+    _, all_of_it = hold(tmp_path / "w16", seeds, rounds=5)
+    assert texts(all_of_it) == straight
+
+
+def test_little_is_asked_beyond_a_budget(tmp_path, seeds, hold):
+    run, _ = hold(tmp_path / "run", seeds, width=4, rounds=5, budget={"max_tokens": 900})
+    assert run.talk.tokens < 900 + 5 * 60, "at most what was in flight"
+
+
+def test_time_ends_a_run_cleanly_and_it_goes_on(tmp_path, seeds, hold, straight, write):
+    slow = Scripted(write, width=2, delay=0.02)
+    run, kept = hold(tmp_path / "run", seeds, engine=slow, rounds=5, budget={"max_time": 0.005})
+    assert run.why == "max_time"
+    assert texts(kept) == straight[: len(kept)]
+    assert texts(hold(tmp_path / "run", seeds, rounds=5)[1]) == straight
+
+
+def test_an_interrupted_run_records_what_was_in_flight_and_goes_on(tmp_path, seeds, hold, straight, write):
+    slow = Scripted(write, width=4, delay=0.01)
+    stop = lambda run: asyncio.get_running_loop().call_later(0.1, run.stop, "interrupted")
+    run, kept = hold(tmp_path / "run", seeds, engine=slow, rounds=5, on_run=stop)
+    assert run.why == "interrupted"
+    assert 0 < run.done < 120
+    assert texts(kept) == straight[: len(kept)]
+    again, whole = hold(tmp_path / "run", seeds, rounds=5)
+    assert texts(whole) == straight
+    asked = sum(run.talk.replies.values()) + sum(again.talk.replies.values()) - again.talk.replies["replayed"]
+    reference, _ = hold(tmp_path / "other", seeds, rounds=5)
+    assert asked == sum(reference.talk.replies.values()), "nothing was asked twice"
+
+
+def test_the_engine_is_kept_busy_while_one_lineage_straggles(tmp_path, seeds, hold, write):
+    """No barrier between rounds: everything but the straggler's own family finishes meanwhile."""
+    class Straggling(Scripted):
+        held, done = asyncio.Event, 0
+
+        async def complete(self, request):
+            if "number 0." in request.messages[-1].content and request.role == "evolver":
+                while self.done < 150:
+                    await asyncio.sleep(0.001)
+            self.done += 1
+            return await super().complete(request)
+
+    engine = Straggling(write, width=4)
+    run, kept = hold(tmp_path / "run", seeds, engine=engine, rounds=3)
+    assert run.why == "complete"
+    assert engine.done > 150
+
+
+def test_each_round_grows_from_the_last_success_of_its_lineage(tmp_path, seeds, hold):
+    hold(tmp_path / "run", seeds, rounds=3)
+    with Pool.open(tmp_path / "run") as pool:
+        for seed in seeds:
+            heir = seed.id
+            for round in range(1, 4):
+                rows = [s for s in pool.family(seed.id) if s.lineage.round == round]
+                assert len(rows) == 1, "one child a row and round"
+                [sample] = rows
+                assert sample.lineage.root == seed.id
+                assert sample.lineage.parent == heir
+                heir = heir if pool.failure(sample.id) else sample.id
+
+
+def test_an_engine_that_is_gone_stops_the_run_and_nothing_is_lost(tmp_path, seeds, hold, straight, write):
+    class Dying(Scripted):
+        left = 40
+
+        async def complete(self, request):
+            self.left -= 1
+            if self.left < 0:
+                raise Unavailable("127.0.0.1: nothing answers; start the server and run the same command again")
+            return await super().complete(request)
+
+    with pytest.raises(Unavailable, match="nothing answers"):
+        hold(tmp_path / "run", seeds, engine=Dying(write), rounds=5)
+    with Pool.open(tmp_path / "run") as pool:
+        assert pool.journal_count() == 40
+    run, kept = hold(tmp_path / "run", seeds, rounds=5)
+    assert texts(kept) == straight
+    assert run.talk.replies["replayed"] > 0
+
+
+class Fan:
+    """A loop that proposes three samples a seed, of which two go on; the third fails."""
+
+    def asks(self):
+        return ()
+
+    def answer(self, seed):
+        yield from ()
+        return Grown((Candidate(seed),), (seed,))
+
+    def grow(self, seed, rng):
+        asked = [Request("evolver", seed.messages[:1], Sampling(), "fan", attempt=i) for i in range(2)]
+        replies = yield asked
+        made = [child(seed, f"fan{i}", f"{seed.instruction} {r.text}", response="x") for i, r in enumerate(replies)]
+        return Grown(tuple(map(Candidate, made)), tuple(made))
+
+
+def test_heirs_may_fan_out_and_stay_in_canonical_order(tmp_path, seeds, hold):
+    kept = {}
+    for width in (1, 16):
+        engine = Jittery(lambda r: f"{r.seed}", width=width)
+        swap = lambda run: setattr(run, "recipe", replace(run.recipe, params=Fan()))
+        run, samples = hold(tmp_path / f"w{width}", seeds[:4], engine=engine, rounds=3, on_run=swap)
+        kept[width] = texts(samples)
+        assert run.done == 4 + 4 + 8 + 16
+    assert kept[1] == kept[16]
+    assert [r for _, r, _, _ in kept[1]] == sorted(r for _, r, _, _ in kept[1])
+    assert len(kept[1]) == 4 * (1 + 2 + 4 + 8)
+
+
+class Broken(Fan):
+    def grow(self, seed, rng):
+        yield []
+        raise KeyError("oops")
+
+
+def test_a_loops_own_bug_costs_a_conversation_and_many_of_them_the_run(tmp_path, seeds, hold):
+    swap = lambda run: setattr(run, "recipe", replace(run.recipe, params=Broken()))
+    run, kept = hold(tmp_path / "few", seeds[:3], rounds=1, on_run=swap)
+    assert run.admission.dropped["loop_failed"] == 3
+    assert len(kept) == 3
+    with pytest.raises(GenError, match=r"failed in its own code, the last with KeyError: 'oops'"):
+        hold(tmp_path / "many", seeds, rounds=5, on_run=swap)
+
+
+def test_request_seeds_depend_on_the_path_alone():
+    seen = []
+
+    class Listen:
+        fingerprint, model, width = "f", "m", 4
+
+        async def complete(self, request):
+            seen.append(request.seed)
+            return Completion("ok")
+
+    class Forget:
+        def lookup(self, key):
+            return None
+
+        async def record(self, *_):
+            pass
+
+    def ask(step, attempt):
+        yield [Request("judge", (), Sampling(), step, attempt)]
+
+    async def go():
+        talk = Talk({"judge": Listen()}, Forget(), 7)
+        for path, step, attempt in [((0, 1, "a"), "x", 0), ((0, 1, "a"), "x", 0), ((0, 2, "a"), "x", 0),
+                                    ((0, 1, "b"), "x", 0), ((0, 1, "a"), "y", 0), ((0, 1, "a"), "x", 1)]:  # fmt: skip
+            await talk.hold(ask(step, attempt), path)
+
+    asyncio.run(go())
+    assert seen[0] == seen[1]
+    assert len(set(seen)) == 5
+
+
+def test_order_knows_the_first_turn_that_is_missing():
+    order = Order(2)
+    a, b = order.pop(), order.pop()
+    assert (a, b) == (Turn(0, "00000000"), Turn(0, "00000001"))
+    order.push(Turn(1, "00000001", "00000001"))
+    order.end(b)
+    assert order.frontier() == a
+    order.end(a)
+    assert order.frontier() == Turn(1, "00000001", "00000001")
+    order.end(order.pop())
+    assert order.frontier() is None
+    assert order.pop() is None
