@@ -143,12 +143,13 @@ def build(table: Mapping[str, Any], *, where: str) -> Recipe:
     """A checked recipe from plain values. `where` opens every error message."""
     top = {k: v for k, v in table.items() if not isinstance(v, Mapping)}
     loop = str(top.get("loop", "evolve"))
-    cls = catalog.load(loop, "loop")
+    cls = _named(loop, where, "loop")
     sections = {"source": Source, "model": Model, "budget": Budget}
     allowed = {f.name for f in fields(Recipe)} - {"params"} | {loop}
     for key in table:
         if key not in allowed or (key in {*sections, loop, "gate"}) != isinstance(table[key], Mapping):
-            expected = "a table" if key in allowed and key not in top else nearest(key, allowed)
+            wanted = "a table" if key in {*sections, loop, "gate"} else "a value"
+            expected = f"expected {wanted}" if key in allowed else nearest(key, allowed)
             raise RecipeError(f"{where}: key {key!r} is not understood here; {expected}")
     built = {name: make(section, table.get(name, {}), f"{where}, [{name}]") for name, section in sections.items()}
     plain = make(Recipe, top, where, among=("loop", "rounds", "seed", "prompts"))
@@ -169,7 +170,14 @@ def _gate(loop: str, table: Mapping[str, Any], where: str) -> Iterator[Any]:
     if doubled := {n for n in names if list(names).count(n) > 1}:
         raise RecipeError(f"{where}, [gate]: {sorted(doubled)[0]!r} is named twice; once is enough")
     for name in names:
-        yield make(catalog.load(name, *FILTER_KINDS), table.get(name, {}), f"{where}, [gate.{name}]")
+        yield make(_named(name, f"{where}, [gate]", *FILTER_KINDS), table.get(name, {}), f"{where}, [gate.{name}]")
+
+
+def _named(name: str, where: str, *kinds: str) -> type[Any]:
+    try:
+        return catalog.load(name, *kinds)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from error
 
 
 def make(
@@ -224,6 +232,8 @@ def with_values(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     merged = table_of(recipe)
     for key, value in changes.items():
         merged[key] = {**merged.get(key, {}), **value} if isinstance(value, Mapping) else value
+    named = ("filters", *merged["gate"]["filters"])
+    merged["gate"] = {key: value for key, value in merged["gate"].items() if key in named}
     return build(merged, where="flags")
 
 

@@ -118,7 +118,7 @@ class Evolve:
         on = self.rules
         if not new.instruction:
             return drop("empty_rewrite")
-        if "leak" in on and (leak := text.find_leak(new.instruction)):
+        if "leak" in on and (leak := text.find_leak(new.instruction, seed.prompt)):
             return drop("prompt_leak", note=leak)
         if "refusal" in on and (refusal := text.find_refusal(new.instruction)):
             return drop("rewrite_refused", note=refusal)
@@ -137,10 +137,10 @@ class Evolve:
 
     def _in_language(self, old: str, new: str) -> bool:
         wanted = text.scripts_of_language(self.language) if self.language else None
-        found, before = text.dominant_script(new), text.dominant_script(old)
+        found, before = text.dominant_script(new), text.spoken_scripts(old)
         if wanted is not None:
             return found is None or found in wanted
-        return bool(self.language) or found is None or before is None or found == before
+        return bool(self.language) or found is None or not before or found in before
 
     def _judge(self, seed: Sample, new: Sample) -> Step:
         """The first elimination rule: equal in demands, depth and breadth means no gain."""

@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -49,6 +50,14 @@ def ask(urls: list[str], *requests: Request, model: str | None = None, **options
     return asyncio.run(run())
 
 
+async def until(condition: Callable[[], object]) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("waited for ten seconds in vain")
+
+
 # -- what passes by waiting -----------------------------------------------------------------------
 
 
@@ -75,7 +84,7 @@ def test_a_server_killed_between_two_leaves_no_request_behind() -> None:
         engine = Server([one.url, two.url], width=16, **QUICK)
         await engine.open()
         tasks = [asyncio.create_task(engine.complete(question(seed=n))) for n in range(80)]
-        await asyncio.sleep(0.2)
+        await until(one.requests)
         one.kill()
         done = await asyncio.gather(*tasks)
         await engine.close()
@@ -123,13 +132,13 @@ def test_a_server_that_hangs_is_found_by_its_pulse_and_the_other_one_asked() -> 
         engine = Server([one.url, two.url], width=8, **QUICK, pulse=0.1)
         await engine.open()
         tasks = [asyncio.create_task(engine.complete(question(seed=n))) for n in range(8)]
-        await asyncio.sleep(0.1)
+        await until(lambda: len(one.requests()) == 4)
         one.pause()
         done = await asyncio.gather(*tasks)
         await engine.close()
         return done
 
-    with pytest.MonkeyPatch.context() as patch, serve(delay=400) as one, serve(delay=400) as two:
+    with pytest.MonkeyPatch.context() as patch, serve(delay=1000) as one, serve(delay=1000) as two:
         patch.setattr("gen.engines.transport.HEALTH_S", 0.3)
         done = asyncio.run(run(one, two))
         assert len(one.requests()) == 4
@@ -159,19 +168,18 @@ def test_requests_are_spread_over_the_servers_and_bounded_by_the_width() -> None
 
 
 def test_cancelling_closes_the_connection_so_that_the_server_stops() -> None:
-    async def run(url: str) -> None:
-        engine = Server([url], **QUICK)
+    async def run() -> None:
+        engine = Server([server.url], **QUICK)
         await engine.open()
         task = asyncio.create_task(engine.complete(question()))
-        await asyncio.sleep(0.2)
+        await until(server.requests)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await asyncio.sleep(0.2)
+        await until(lambda: server.requests("gone") == server.requests())
         await engine.close()
 
     with serve(delay=60_000) as server:
-        asyncio.run(run(server.url))
-        assert server.requests("gone") == server.requests()
+        asyncio.run(run())
 
 
 def test_a_request_of_more_than_a_megabyte_goes_out_without_a_warning() -> None:
