@@ -1,0 +1,147 @@
+"""kill -9 at many random journal counts, against a real HTTP server in another process: the dataset is byte for
+byte that of an undisturbed run, and no committed reply is asked for twice."""
+
+import importlib.util
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SEEDS, ROUNDS, KILLS = 12, 3, 12
+_spec = importlib.util.spec_from_file_location("serving", ROOT / "tests" / "serving.py")
+serving = importlib.util.module_from_spec(_spec)
+sys.modules["serving"] = serving
+_spec.loader.exec_module(serving)
+
+
+@pytest.fixture
+def seeds(tmp_path):
+    rows = [
+        {"instruction": f"Tell the story of harbour {i} in one sentence.", "output": "" if i % 2 else f"It has {i} ships."}
+        for i in range(SEEDS)
+    ]
+    path = tmp_path / "seeds.jsonl"
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return path
+
+
+def command(seeds, url, out, *more):
+    return [sys.executable, "-m", "gen", "evolve", str(seeds), "--server", url, "--rounds", str(ROUNDS),
+            "--out", str(out), "--quiet", "--width", "6", *more]  # fmt: skip
+
+
+def journal_count(out):
+    """Committed rows, read from outside while the run goes on."""
+    if not (out / "pool.db").exists():
+        return 0
+    try:
+        with sqlite3.connect(f"file:{out / 'pool.db'}?mode=ro", uri=True) as db:
+            count = db.execute("SELECT count(*) FROM journal").fetchone()[0]
+        db.close()
+        return count
+    except sqlite3.OperationalError:  # not made yet
+        return 0
+
+
+def run_until(count, process, out):
+    """SIGKILL the run once `count` replies are committed; False if it ended before."""
+    while process.poll() is None:
+        if journal_count(out) >= count:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            return True
+        time.sleep(0.002)
+    return False
+
+
+@pytest.mark.slow
+def test_a_killed_run_equals_an_undisturbed_one_and_pays_for_nothing_twice(seeds, tmp_path):
+    rng = random.Random(5)
+    with serving.serve(delay=10, slots=6) as server:
+        straight = subprocess.run(command(seeds, server.url, tmp_path / "straight"), cwd=ROOT, capture_output=True, text=True)
+        assert straight.returncode == 0, straight.stderr
+        needed = journal_count(tmp_path / "straight")
+    with serving.serve(delay=10, slots=6) as server:
+        out, kills = tmp_path / "killed", 0
+        marks = sorted(rng.sample(range(1, needed - 6), KILLS))
+        for mark in marks:
+            before = journal_count(out)
+            process = subprocess.Popen(command(seeds, server.url, out), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            kills += run_until(max(mark, before + 1), process, out)
+            assert journal_count(out) < needed, "something was pending"
+        last = subprocess.run(command(seeds, server.url, out), cwd=ROOT, capture_output=True, text=True)
+        assert last.returncode == 0, last.stderr
+        asked, repeats = server.requests(), server.repeats()
+    assert kills >= KILLS - 2
+    assert (out / "dataset.jsonl").read_bytes() == (tmp_path / "straight" / "dataset.jsonl").read_bytes()
+    assert (tmp_path / "straight" / "dataset.jsonl").read_text().count("\n") > SEEDS
+    # a repeat is a request that was in flight, so not committed, when the run was killed
+    assert repeats <= kills * 6
+    assert len(set(asked)) >= needed
+
+
+def test_a_committed_reply_is_never_asked_for_again(seeds, tmp_path):
+    """One in flight: whatever the server has seen twice was not committed before the kill."""
+    with serving.serve(delay=5, slots=1) as server:
+        out, seen = tmp_path / "run", 0
+        for mark in (1, 4, 9):
+            process = subprocess.Popen(command(seeds, server.url, out, "--width", "1"), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            assert run_until(mark, process, out)
+            committed, sent = journal_count(out), len(server.requests())
+            assert sent - seen - (committed - (0 if mark == 1 else before)) <= 1, "at most the one in flight was lost"
+            before, seen = committed, sent
+
+
+def test_a_second_process_on_the_same_folder_is_refused(seeds, tmp_path):
+    with serving.serve(delay=200, slots=1) as server:
+        out = tmp_path / "run"
+        first = subprocess.Popen(command(seeds, server.url, out), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            while journal_count(out) < 1:
+                time.sleep(0.01)
+            second = subprocess.run(command(seeds, server.url, out), cwd=ROOT, capture_output=True, text=True)
+        finally:
+            first.kill()
+            first.wait()
+    assert second.returncode == 2
+    assert str(first.pid) in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_ctrl_c_stops_cleanly_says_how_to_go_on_and_a_dataset_is_there(seeds, tmp_path):
+    with serving.serve(delay=30, slots=4) as server:
+        out = tmp_path / "run"
+        run = subprocess.Popen(command(seeds, server.url, out), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while journal_count(out) < 15:
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        told, errors = run.communicate(timeout=30)
+        assert run.returncode == 75, errors
+        assert "the same command goes on" in told
+        assert (out / "dataset.jsonl").exists()
+        again = subprocess.run(command(seeds, server.url, out), cwd=ROOT, capture_output=True, text=True)
+        assert again.returncode == 0
+        assert server.repeats() == 0
+
+
+def test_a_second_ctrl_c_stops_at_once(seeds, tmp_path):
+    with serving.serve(delay=20_000, slots=4) as server:
+        run = subprocess.Popen(command(seeds, server.url, tmp_path / "run"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while len(server.requests()) < 2:
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        assert run.poll() is None, "the first waits for what is in flight"
+        begun = time.monotonic()
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=10)
+        assert run.returncode == 75
+        assert time.monotonic() - begun < 5
