@@ -34,13 +34,13 @@ def _flag(section: str, p: Parameter, current: Any, *, prefix: bool) -> tuple[st
     doc = f"{p.doc} [{p.range}]" if p.range and " | " not in p.range else p.doc
     name = RENAMED.get((section, p.name))
     unset = current in ("", None, ())
-    metavar = METAVARS.get(p.name, "NUMBER" if current is None else None)
+    metavar = None if prefix else METAVARS.get(p.name, "NUMBER" if current is None else None)
     hint = "" if unset or isinstance(current, bool) else None
     flag = tyro.conf.arg(help=doc, name=name, metavar=metavar, prefix_name=prefix, help_behavior_hint=hint)
     marked: Any = Annotated[kind, flag, *([tyro.conf.FlagCreatePairsOff] if current is False else [])]
-    if p.name == "server":
+    if p.name == "server" and not prefix:
         marked = Annotated[marked, tyro.conf.UseAppendAction]
-    if p.name == "seeds":
+    if p.name == "seeds" and not prefix:
         marked = Annotated[marked, tyro.conf.Positional]
     if isinstance(current, (Mapping, list)):
         return p.name, marked, dataclasses.field(default_factory=lambda: current)
