@@ -23,8 +23,10 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
 }
 """What each prompt does to a task: its own transform first, then the nearest one for a task without room."""
 DEPTH = [name for name in OPERATIONS if name != "evolve/breadth"]
-WEIGHTS = {"evolve/answer": 35, **dict.fromkeys(DEPTH, 9), "evolve/breadth": 7, "evolve/equal": 13}
-NAMES = sorted(WEIGHTS)
+EARLY = {"evolve/answer": 35, **dict.fromkeys(DEPTH, 9), "evolve/breadth": 7, "evolve/equal": 13}
+LATE = {"evolve/answer": 48, **dict.fromkeys(DEPTH, 4), "evolve/breadth": 4, "evolve/equal": 28}
+"""How often each prompt occurs: rewrites, learned in the first 2M tokens, make room for what takes longer."""
+NAMES = sorted(EARLY)
 DEFAULTS = {"domain": "", "language": "", "min_added": 10, "max_added": 20}
 
 
@@ -100,10 +102,11 @@ def example(prompts: Prompts, name: str, rng: random.Random) -> tuple[Example, t
     return Example(name, messages, reply(name, done[1])), (task, done[1])
 
 
-def examples(prompts: Prompts, rng: random.Random) -> Iterator[Example]:
+def examples(prompts: Prompts, rng: random.Random, late: bool = False) -> Iterator[Example]:
     """Endless training examples without any held-out instance."""
+    weights = [(LATE if late else EARLY)[n] for n in NAMES]
     while True:
-        name = rng.choices(NAMES, [WEIGHTS[n] for n in NAMES])[0]
+        name = rng.choices(NAMES, weights)[0]
         made, tasks = example(prompts, name, rng)
         if not any(held_out(t) for t in tasks):
             yield made

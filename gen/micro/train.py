@@ -42,6 +42,8 @@ class Plan:
     """Parts of a step, by length, so that little is padding."""
     rate: float = 3e-3
     warmup: int = 100
+    turn: int = 800
+    """From this step on the prompts occur as often as late in training."""
     shape: dict[str, Any] = field(default_factory=lambda: dict(SHAPE))
 
 
@@ -76,7 +78,8 @@ class Trainer:
 
     def step(self) -> dict[str, float]:
         """One step on fresh examples; the mean loss per reply token of each prompt."""
-        plan, source = self.plan, examples(self.prompts, random.Random(derive_seed(self.plan.seed, self.state["step"])))
+        plan, rng = self.plan, random.Random(derive_seed(self.plan.seed, self.state["step"]))
+        source = examples(self.prompts, rng, late=self.state["step"] >= plan.turn)
         batch = sorted(((e.prompt, *self.encode(e)) for e in (next(source) for _ in range(plan.batch))),
                        key=lambda row: len(row[1]))
         losses: dict[str, list[float]] = defaultdict(list)
