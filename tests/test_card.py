@@ -29,18 +29,10 @@ def front(text):
 def test_front_matter_is_what_the_hub_reads():
     matter, _ = front(card(FACTS))
     assert matter == {
-        "pretty_name": "evolved-seeds", "license": "cc-by-4.0", "language": ["en", "zh"], "size_categories": ["n<1K"],
+        "pretty_name": "evolved-seeds", "license": "cc-by-4.0", "language": ["en", "zh"],
         "task_categories": ["text-generation"], "tags": ["synthetic", "gen", "evolve"],
         "configs": [{"config_name": "default", "data_files": "dataset.jsonl"}],
     }
-
-
-@pytest.mark.parametrize(
-    ("rows", "size"),
-    [(0, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (99_999, "10K<n<100K"), (100_000, "100K<n<1M"), (10**6, "n>1M")],
-)
-def test_size_category_follows_the_rows(rows, size):
-    assert front(card(replace(FACTS, rows=rows)))[0]["size_categories"] == [size]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +89,7 @@ def test_text_of_others_is_shown_as_it_is_and_never_obeyed():
     ))
     matter, body = front(page)
     assert matter["license"] == matter["pretty_name"] == matter["language"][0] == matter["tags"][2]
-    assert matter["license"] == "a|b `c` <script>alert(1)</script> ## d [e](f) ![g](h) & \"i\": '#j 中 😀 \\"
+    assert matter["license"] == "a|b `c` <script>alert(1)</script> ## d [e](f) ![g](h) & \"i\": '#j    中 😀 \\"
     assert "<script" not in body
     assert "&lt;script&gt;" in body
     assert page.encode().decode().count("\n## ") == 10
@@ -106,8 +98,8 @@ def test_text_of_others_is_shown_as_it_is_and_never_obeyed():
 
 
 def test_a_command_with_fences_stays_in_its_block():
-    page = card(replace(FACTS, command="gen evolve '```\n## not a title'"))
-    assert "````bash\ngen evolve '```\n## not a title'\n````" in page
+    page = card(replace(FACTS, command="gen evolve '```\n```\n## not a title'"))
+    assert "```bash\ngen evolve '``` ``` ## not a title'\n```" in page
 
 
 @pytest.mark.parametrize(
@@ -118,7 +110,7 @@ def test_a_command_with_fences_stays_in_its_block():
         ("--out=/tmp/run --out '/a/b/c'", "--out=run --out 'c'"),
         (r"C:\Users\ada\seeds.jsonl", "seeds.jsonl"),
         ("/srv/models/Qwen2", "Qwen2"),
-        ("/home/ada/run/ 1 / 2", "run 1 / 2"),
+        ("/home/ada/run/ 1 / 2", "run/ 1 / 2"),
         ('words = "\\\\d+"', 'words = "\\\\d+"'),
         ("--seeds=/a/b.jsonl,/a/c.jsonl", "--seeds=b.jsonl,c.jsonl"),
         ("--server http://gpu7:8000/v1,https://b.example/v1", "--server ADDRESS,ADDRESS"),

@@ -7,7 +7,7 @@ import pytest
 
 from gen.core import Lineage, Message, Sample
 from gen.errors import InputError
-from gen.export import Exported, alpaca_row, atomic, dataset_row, export, line, messages_row, write_dataset
+from gen.export import Exported, atomic, dataset_row, export, line, write_dataset
 
 SEED = Sample("s", "Add", Lineage("s"), input="1 2", response="3", meta={"license": "MIT", "path": "/home/ada"})
 CHILD = Sample(
@@ -19,8 +19,14 @@ ROOT = {"root": "s", "parent": "", "round": 0, "operation": "seed", "prompts": "
 DEEP = {"root": "s", "parent": "s", "round": 2, "operation": "deepen", "prompts": "evolve/deepen@ab answer@cd"}
 
 
+def exported(sample, format):
+    stream = io.StringIO()
+    export([sample], format, stream)
+    return json.loads(stream.getvalue())
+
+
 def test_a_messages_row_is_the_conversation_and_its_lineage():
-    assert messages_row(CHILD) == {
+    assert exported(CHILD, "messages") == {
         "messages": [
             {"role": "system", "content": "Be brief"}, {"role": "user", "content": "Hi"},
             {"role": "assistant", "content": "Hello"}, {"role": "user", "content": "写诗"},
@@ -38,8 +44,8 @@ def test_a_messages_row_is_the_conversation_and_its_lineage():
     ],
 )
 def test_an_alpaca_row_says_its_system_text_before_the_instruction(sample, row):
-    assert alpaca_row(sample) == row
-    assert list(alpaca_row(sample)) == ["instruction", "input", "output", "id"]
+    assert exported(sample, "alpaca") == row
+    assert list(exported(sample, "alpaca")) == ["instruction", "input", "output", "id"]
 
 
 def test_a_dataset_row_has_its_keys_in_order_and_nothing_of_the_users_meta():
