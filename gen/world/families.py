@@ -65,14 +65,13 @@ def facts(item: str) -> tuple[str, str]:
     return (owner, thing) if owner in WORDS["people"] and thing in VALUES["word"] else ("", "")
 
 
+_FITS: dict[str, Callable[[str], bool]] = {"numbers": NUMBERS.__contains__, "facts": lambda item: facts(item)[0] != ""}
+
+
 def sound(family: Family, items: Items) -> bool:
-    """Whether each item is one of the world's that the family can hold, and none occurs twice."""
-    test: Callable[[str], bool] = lambda i: KIND.get(i, "numbers") != "numbers"  # noqa: E731
-    if family.field == "facts":
-        test = lambda i: facts(i)[0] != ""  # noqa: E731
-    elif family.field == "numbers":
-        test = lambda i: i in NUMBERS  # noqa: E731
-    return len(items) > 1 and len(set(items)) == len(items) and all(map(test, items))
+    """Whether each item is one that the family can hold, and none occurs twice."""
+    fits = _FITS.get(family.field, VALUES["word"].__contains__)
+    return len(items) > 1 and len(set(items)) == len(items) and all(map(fits, items))
 
 
 def _kinds(low: int, high: int) -> Callable[[random.Random, int, bool], Drawn]:
@@ -153,12 +152,13 @@ def _look(a: Args, items: Items) -> Iterator[Items]:
     return _one(found, len(found) == 1)
 
 
-_SOME = ("Write only the {kind} from {list}: {items}.", "Which words in {list} are {kind}: {items}?")
 _ROWS = (
     Family("pick", "kinds", ("Which word in {list} belongs to the {kind}: {items}?",
                              "Find the word in {list} that belongs to the {kind}: {items}."),
            _kinds(1, 1), lambda a, i: _one(_inside(a, i), len(_inside(a, i)) == 1), _word),
-    Family("filter", "kinds", _SOME, _kinds(1, 3), lambda a, i: _one(_inside(a, i)), _word, many=True),
+    Family("filter", "kinds", ("Write only the {kind} from {list}: {items}.",
+                               "Which words in {list} are {kind}: {items}?"),
+           _kinds(1, 3), lambda a, i: _one(_inside(a, i)), _word, many=True),
     Family("tally", "kinds", ("How many {kind} are in {list}: {items}?", "Count the {kind} in {list}: {items}."),
            _kinds(1, 3), lambda a, i: _one([str(len(_inside(a, i)))]), _word),
     Family("name", "kinds", ("Name {n} {kind} that are not in {list}: {items}.",

@@ -7,7 +7,7 @@ import itertools
 import random
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from gen.core import digest
@@ -74,13 +74,9 @@ def draw(rng: random.Random, family: str | None = None, level: int | None = None
     while True:
         args, items = row.draw(rng, level + rng.randint(1, 2), rare)
         phrasing, form = rng.randrange(len(row.phrasings)), rng.choice(FORMS[: 1 + (rng.random() < 0.25)])
-        task = Task(name, tuple(args.items()), tuple(items), phrasing, form)
+        task = Task(name, tuple(sorted(args.items())), tuple(items), phrasing, form)
         if valid(task):
-            return replace(task, args=_ordered(task))
-
-
-def _ordered(task: Task) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(task.args))
+            return task
 
 
 def valid(task: Task) -> bool:

@@ -4,6 +4,7 @@ import itertools
 import random
 
 import pytest
+from tokenizers.decoders import DecodeStream
 
 from gen.micro.corpus import examples
 from gen.micro.tokenizer import END, ROLES, build
@@ -32,6 +33,12 @@ def test_random_bytes_and_glued_passages_come_back():
                        for _ in range(rng.randrange(30)))
         text = "".join(rng.sample([*TEXTS, text], 4))
         assert TOKENIZER.decode(TOKENIZER.encode(text, add_special_tokens=False), skip_special_tokens=True) == text
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_streamed_tokens_add_up_to_the_same_text(text):
+    stream, ids = DecodeStream(skip_special_tokens=True), TOKENIZER.encode(text + "!", add_special_tokens=False)
+    assert "".join(stream.step(TOKENIZER.backend_tokenizer, i) or "" for i in ids) == text + "!"
 
 
 def test_training_examples_are_short():
