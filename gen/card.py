@@ -17,7 +17,7 @@ HIDDEN = (
     (r"(?i)((?:-[\w.-]*(?:api[-_]?key|token|secret|password)(?:=|\s+)|\b\w*(?:api_?key|token|secret|password)=))"
      r"(?:\"[^\"]*\"|'[^']*'|\S+)", r"\1SECRET"),
     (r"\w+://[^\s\"'`,)]+|\b(?:localhost|\d{1,3}(?:\.\d{1,3}){3}|[\w.-]+(?=:\d{4,5}(?![\w.])))(?::\d+)?", "ADDRESS"),
-    (r"(?<![^\s\"'`=,:;(\[])(?:~?/|[A-Za-z]:[/\\])(?:[^\s\"'`,/\\]*[/\\]+)*(?=[^\s\"'`,/\\])", ""),
+    (r"(?<![^\s\"'`=,:;(\[])(?:~?/|[A-Za-z]:[/\\])(?:[^\s\"'`,/\\]*[/\\])*(?=[^\s\"'`,/\\])", ""),
 )
 """Pattern -> what stands in its place: values of secrets, addresses, the folders of absolute paths."""
 LOAD = """```python

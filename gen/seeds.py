@@ -36,8 +36,8 @@ ROLES: dict[str, Any] = {"system": "system", "developer": "system", "user": "use
                          "assistant": "assistant", "gpt": "assistant"}
 NO_INPUT = re.compile(r"(?i)[\s<>()\[\]\\`\"'.]*(no ?input( ?(required|needed))?|n/a|none)[\s<>()\[\]\\`\"'.]*")
 """Whole inputs by which Alpaca's model said that there is none."""
-BROKEN = re.compile(r"[\ud800-\udfff]|(?<!\\)(\\\\)*\\u0000")
-"""What neither UTF-8 nor the store can hold, in a row written as JSON."""
+BROKEN = re.compile(r"[\ud800-\udfff]|\\u0000")
+"""What neither UTF-8 nor the store can hold, in a row written as JSON without its `\\\\`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def _check_mapping(path: Path, mapping: Mapping[str, str], columns: set[str]) ->
 def _sample(value: Any, mapping: Mapping[str, str] | None, name: str | None) -> Sample:
     if isinstance(value, ValueError):
         raise value
-    if found := BROKEN.search(json.dumps(value, ensure_ascii=False, allow_nan=False)):
+    if found := BROKEN.search(json.dumps(value, ensure_ascii=False, allow_nan=False).replace(r"\\", "")):
         before = found.string[:found.start()][-30:]
         raise ValueError(f"a NUL character, a byte that is not UTF-8 or half of a surrogate pair after {before!r}")
     row, turns = (value, ()) if mapping and isinstance(value, dict) else _flat(value)
@@ -249,7 +249,7 @@ def _lines(stream: BufferedIOBase, max_line: int) -> Iterator[tuple[int, bytes]]
 
 def _parse(data: bytes, most: int) -> Any:
     if len(data.rstrip()) > most:
-        return ValueError(f"more than the {most:,} bytes allowed; JSONL may be of any size: jq -c '.[]'")
+        return ValueError(f"more than {most:,} bytes in one piece; make it lines of less (jq -c '.[]' splits a list)")
     try:
         # Broken bytes become half surrogates, which are refused later: one of them costs one row and not the file.
         return json.loads(data.decode("utf-8", "surrogateescape"), strict=False)

@@ -122,6 +122,7 @@ def test_a_command_with_fences_stays_in_its_block():
         ("--max-tokens 512 --tokenizer qwen --ratio 16:9", "--max-tokens 512 --tokenizer qwen --ratio 16:9"),
         ("Qwen/Qwen3-8B and/or 1/2, arXiv:2304.12244", "Qwen/Qwen3-8B and/or 1/2, arXiv:2304.12244"),
         ("torch 2.13.0+cpu", "torch 2.13.0+cpu"),
+        ("/" * 5000 + " //srv//data//a.jsonl", "/" * 5000 + " a.jsonl"),
     ],
 )
 def test_nothing_that_names_a_machine_gets_in(text, cleaned):

@@ -59,6 +59,7 @@ def fields(sample):
         ({"instruction": "Add", "instances": [{"input": "1", "output": "1"}, {"input": "2", "output": "2"}]},
          ("Add", "1", "1"), {"instances": [{"input": "2", "output": "2"}]}),
         ({"instruction": "Add", "instances": []}, ("Add", "", None), {"instances": []}),
+        ({"instruction": "C's \\u0000 and \\\\"}, ("C's \\u0000 and \\\\", "", None), {}),
         ({"instruction": "  keep\nblanks "}, ("  keep\nblanks ", "", None), {}),
     ],
 )
@@ -364,7 +365,7 @@ def test_a_document_too_large_to_hold_is_refused_but_jsonl_of_that_size_is_not(t
     assert len(list(read_against([path]))) == 1000
     path.write_bytes(b"[" + b",".join(ROWS.splitlines()) + b"]")
     path.rename(path := tmp_path / "b.json")
-    with pytest.raises(InputError, match="more than the 1,000 bytes allowed; JSONL may be of any size"):
+    with pytest.raises(InputError, match="more than 1,000 bytes in one piece"):
         read_seeds([path])
 
 
@@ -411,7 +412,7 @@ def test_a_line_of_100_megabytes_is_skipped_without_being_held(tmp_path):
     assert [s.instruction for s in result.samples] == ["a", "b"]
     (bad,) = result.bad
     assert isinstance(bad, BadRow)
-    assert str(bad).startswith(f"{path}, line 2: more than the 1,000,000 bytes allowed")
+    assert str(bad).startswith(f"{path}, line 2: more than 1,000,000 bytes in one piece")
     assert peak < 10_000_000
 
 
