@@ -1,34 +1,65 @@
 """The durable store of a run: journal, conversations, samples, verdicts, scores and run state in one
 `pool.db`. Every read is canonical, (stage, round, call, index), whatever order things arrived in.
 
-Values go in and come out as `gen.core` has them, but for lone surrogates, which become U+FFFD (`texts.clean`;
-pass a completion through it before using it, so that a resumed run sees the same text).
-"""
+Values come out as they went in, but for lone surrogates, which become U+FFFD (`codec.clean`; pass a completion
+through it before using it, so that a resumed run sees the same text)."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Any, Self, TypeVar
 
-from gen.core import Candidate, Sample, Score, Verdict
-from gen.disk import Locked as Locked
-from gen.disk import Unfit as Unfit
+from msgspec import convert, to_builtins
+
+from gen.codec import clean, decode, encode, packer, unpack
+from gen.core import Candidate, Completion, Request, Sample, Score, Verdict
 from gen.errors import PoolError, UserError
-from gen.journal import Journal, Row, put_state
-from gen.store import Write, Writer
-from gen.tables import FUNNEL, GROWN_AFTER, KEPT
-from gen.texts import clean, decoder, encode, of_sample
+from gen.store import Store
 
+T = TypeVar("T")
 PAGE = 256
 """Rows that a stream reads at a time: a cursor left open would keep the write-ahead log from being reset."""
-BACKLOG = 2_000
-_sample = decoder(Sample)
-_samples = decoder(list[Sample])
-_verdict = decoder(Verdict)
-_score = decoder(Score)
-_keys = decoder(tuple[str, ...])
+VERSION = 2
+SCHEMA = """
+CREATE TABLE text (hash BLOB PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE state (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE journal (
+  key TEXT PRIMARY KEY, kind TEXT NOT NULL DEFAULT 'completion', engine TEXT NOT NULL,
+  request BLOB, payload BLOB NOT NULL);
+CREATE TABLE grown (
+  n INTEGER PRIMARY KEY, stage INTEGER NOT NULL, round INTEGER NOT NULL, call TEXT NOT NULL, seed_id TEXT NOT NULL,
+  body BLOB NOT NULL);
+CREATE UNIQUE INDEX grown_place ON grown (stage, round, call);
+CREATE INDEX grown_seed ON grown (seed_id, stage, round);
+CREATE TABLE sample (
+  n INTEGER PRIMARY KEY, stage INTEGER NOT NULL, round INTEGER NOT NULL, call TEXT NOT NULL, place INTEGER NOT NULL,
+  id TEXT NOT NULL, root TEXT NOT NULL, operation TEXT NOT NULL, failed_by TEXT, failed_for TEXT, body BLOB NOT NULL);
+CREATE UNIQUE INDEX sample_place ON sample (stage, round, call, place);
+CREATE UNIQUE INDEX sample_id ON sample (id, stage);
+CREATE INDEX sample_family ON sample (root, stage, round, call, place);
+CREATE TABLE verdict (
+  n INTEGER PRIMARY KEY, gate_run INTEGER NOT NULL, sample INTEGER NOT NULL, keep INTEGER NOT NULL,
+  "by" TEXT NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX verdict_sample ON verdict (sample, gate_run, keep);
+CREATE TABLE score (n INTEGER PRIMARY KEY, gate_run INTEGER NOT NULL, sample INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX score_sample ON score (sample, gate_run);
+"""
+# The verdict that counts: the first one to drop the sample, else the first that keeps it.
+KEPT = """SELECT s.stage, s.round, s.call, s.place, s.body FROM sample s INDEXED BY sample_place
+WHERE (s.stage, s.round, s.call, s.place) > (?, ?, ?, ?) AND s.failed_for IS NULL AND 1 =
+  (SELECT v.keep FROM verdict v WHERE v.sample = s.n AND v.gate_run = ? ORDER BY v.keep, v.n LIMIT 1)
+ORDER BY s.stage, s.round, s.call, s.place LIMIT ?"""
+FUNNEL = """SELECT s.round, s.operation, coalesce(s.failed_by, v."by", ''),
+  coalesce(s.failed_for, v.reason, 'pending') AS reason, count(*), coalesce(v.keep, 0) AS keep
+FROM sample s LEFT JOIN verdict v ON s.failed_for IS NULL AND v.n =
+  (SELECT w.n FROM verdict w WHERE w.sample = s.n AND w.gate_run = ? ORDER BY w.keep, w.n LIMIT 1)
+GROUP BY 1, 2, 3, 4, 6 ORDER BY 1, 2, 6 DESC, 3, 4"""
+GROWN_AFTER = "WHERE stage = ? AND (round, call) > (?, ?) ORDER BY round, call LIMIT ?"
+IDS = """SELECT id FROM sample WHERE id >= ? AND id < ? UNION
+SELECT seed_id FROM grown WHERE seed_id >= ? AND seed_id < ? ORDER BY 1 LIMIT 9"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,200 +90,208 @@ class FunnelRow:
     keep: bool
 
 
-class Pool(Journal):
-    """Open with `Pool.open`, as a context manager or with `close`. Methods may be called from any thread,
-    `async` ones from any event loop."""
+class Pool:
+    """Open with `Pool.open`, as a context manager or with `close`. Methods may be called from any thread, `async`
+    ones from any event loop; every write is durable when its method returns. An id names a sample within a stage;
+    where it is asked for alone, the newest stage that has it answers."""
+
+    def __init__(self, store: Store) -> None:
+        self.close = store.close
+        self._store, self._rows = store, store.rows
+
+    @classmethod
+    def open(cls, folder: Path, *, readonly: bool = False) -> Self:
+        """The pool in `folder`, made if there is none; readonly, beside any writer. Raises as `Store` does."""
+        return cls(Store(folder, SCHEMA, VERSION, readonly=readonly))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _load(self, kind: type[T], body: bytes) -> T:
+        return unpack(kind, body, self._rows)
+
+    # --- run state and journal
+
+    def state(self, name: str, default: Any = None) -> Any:
+        rows = self._rows("SELECT value FROM state WHERE name = ?", name)
+        return decode(rows[0][0]) if rows else default
+
+    def set_state(self, name: str, value: Any) -> None:
+        """`value` is small and JSON."""
+        self._store.write(lambda db: _put_state(db, name, value))
+
+    def lookup(self, key: str) -> Completion | None:
+        """The completion recorded under this key."""
+        rows = self._rows("SELECT payload FROM journal WHERE key = ?", key)
+        return self._load(Completion, rows[0][0]) if rows else None
+
+    async def record(self, key: str, engine: str, request: Request, completion: Completion) -> None:
+        """Journal a completion. The first one under a key stays."""
+
+        def write(db: Connection) -> None:
+            pack, asked = packer(db), to_builtins(clean(request))
+            asked["schema"] = encode(asked["schema"]).decode()  # a text, so that it is stored once
+            db.execute(
+                "INSERT OR IGNORE INTO journal (key, engine, request, payload) VALUES (?, ?, ?, ?)",
+                (key, clean(engine), pack(asked), pack(clean(completion))),
+            )
+
+        await self._store.written(write)
+
+    def asked(self, keys: Sequence[str]) -> list[tuple[Request, Completion]]:
+        """Questions and replies under these keys, in their order; keys without a row are left out."""
+        found = []
+        for key in keys:
+            for asked, got in self._rows("SELECT request, payload FROM journal WHERE key = ?", key):
+                plain = self._load(dict, asked)
+                request = convert(plain | {"schema": decode(plain["schema"])}, Request)
+                found.append((request, self._load(Completion, got)))
+        return found
+
+    def journal_count(self) -> int:
+        return int(self._rows("SELECT count(*) FROM journal")[0][0])
 
     # --- conversations
 
     async def commit_grown(self, grown: GrownRow) -> None:
-        """Store a conversation and its candidates in one transaction; returns once committed. One that is
-        there already stays as it is. Raises PoolError when a candidate's id is another conversation's."""
+        """Store a conversation and its candidates in one transaction. One that is there already stays as it
+        is. Raises PoolError when a candidate's id is taken in its stage."""
         if not grown.call:
             raise PoolError("commit_grown: a conversation without a call's name cannot be put in order")
 
-        def write(to: Writer) -> None:
-            g = clean(grown)
-            seed, heirs = of_sample(g.seed, to.put), [of_sample(h, to.put) for h in g.heirs]
-            new = to.run(
-                "INSERT INTO grown VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (g.stage, g.round, g.call, g.seed.id, g.tokens, g.error, encode(seed), encode(heirs), encode(g.asked)),
-            )
-            if new.rowcount:
-                for place, candidate in enumerate(g.candidates):
-                    _put_candidate(to, (g.stage, g.round, g.call, place), candidate)
+        def write(db: Connection) -> None:
+            pack, g = packer(db), clean(grown)
+            at = (g.stage, g.round, g.call)
+            row = (*at, g.seed.id, pack(replace(g, candidates=())))
+            if not db.execute("INSERT INTO grown VALUES (NULL, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row).rowcount:
+                return
+            for place, c in enumerate(g.candidates):
+                lineage, end = c.sample.lineage, (c.failure.by, c.failure.reason) if c.failure else (None, None)
+                values = (*at, place, c.sample.id, lineage.root, lineage.operation, *end, pack(c))
+                sql = "INSERT INTO sample VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+                if not db.execute(sql, values).rowcount:
+                    raise PoolError(f"call {g.call!r}: the id {c.sample.id} of its candidate {place} is taken already")
 
-        await self._writing.committed(write)
-
-    def grown_calls(self, stage: int, round: int) -> Iterator[str]:
-        """Calls that are done, in the order of their text."""
-        sql, last = "SELECT call FROM grown WHERE stage = ? AND round = ? AND call > ? ORDER BY call LIMIT ?", ""
-        while rows := self._settled(sql, stage, round, last, PAGE):
-            yield from (call for (call,) in rows)
-            last = rows[-1][0]
-
-    def heirs(self, stage: int, round: int, call: str) -> list[Sample]:
-        rows = self._settled("SELECT heirs FROM grown WHERE stage = ? AND round = ? AND call = ?", stage, round, call)
-        return [of_sample(heir, self._text) for heir in _samples(rows[0][0])] if rows else []
+        await self._store.written(write)
 
     def grown(self, stage: int, round: int, call: str) -> GrownRow | None:
-        rows = self._settled("SELECT * FROM grown WHERE stage = ? AND round = ? AND call = ?", stage, round, call)
-        return self._grown(rows[0]) if rows else None
+        return next(iter(self._grown("WHERE (stage, round, call) = (?, ?, ?)", stage, round, call)), None)
+
+    def heirs(self, stage: int, round: int, call: str) -> list[Sample]:
+        rows = self._rows("SELECT body FROM grown WHERE (stage, round, call) = (?, ?, ?)", stage, round, call)
+        return list(self._load(GrownRow, rows[0][0]).heirs) if rows else []
 
     def grown_after(self, stage: int, after: tuple[int, str] | None, limit: int) -> list[GrownRow]:
         """At most `limit` conversations of a stage in order of (round, call), strictly after `after`."""
-        return [self._grown(row) for row in self._settled(GROWN_AFTER, stage, *(after or (-1, "")), limit)]
+        return self._grown(GROWN_AFTER, stage, *(after or (-1, "")), limit)
 
     def grown_of(self, sample_id: str) -> GrownRow | None:
-        """The conversation that proposed this sample (a unique prefix of its id will do)."""
-        rows = self._settled("SELECT stage, round, call FROM sample WHERE id = ?", self.resolve(sample_id))
-        return self.grown(*rows[0]) if rows else None
+        """The conversation that proposed this sample."""
+        place = "SELECT stage, round, call FROM sample WHERE id = ? ORDER BY stage DESC LIMIT 1"
+        return next(iter(self._grown(f"WHERE (stage, round, call) = ({place})", sample_id)), None)
 
-    def _grown(self, row: Row) -> GrownRow:
-        _, stage, round, call, _, tokens, error, seed, heirs, asked = row
-        rows = self._rows(
-            "SELECT body, failure FROM sample WHERE stage = ? AND round = ? AND call = ? ORDER BY place",
-            stage, round, call,
-        )
-        return GrownRow(
-            stage, round, call, self._sample(seed),
-            tuple(Candidate(self._sample(body), None if why is None else _verdict(why)) for body, why in rows),
-            tuple(of_sample(heir, self._text) for heir in _samples(heirs)), tokens, _keys(asked), error,
-        )
+    def _grown(self, which: str, *values: Any) -> list[GrownRow]:
+        found = []
+        for (body,) in self._rows(f"SELECT body FROM grown {which}", *values):  # noqa: S608
+            row = self._load(GrownRow, body)
+            which = "WHERE (stage, round, call) = (?, ?, ?) ORDER BY place"
+            found.append(replace(row, candidates=tuple(self._candidates(which, row.stage, row.round, row.call))))
+        return found
 
-    def _sample(self, body: bytes) -> Sample:
-        return of_sample(_sample(body), self._text)
+    def _candidates(self, which: str, *values: Any) -> Iterator[Candidate]:
+        for (body,) in self._rows(f"SELECT body FROM sample {which}", *values):  # noqa: S608
+            yield self._load(Candidate, body)
 
     # --- verdicts and scores
 
     def add_verdicts(
-        self, gate_run: int, verdicts: Sequence[tuple[str, Verdict]], state: Mapping[str, Any] | None = None
+        self, gate_run: int, verdicts: Sequence[tuple[str, Verdict]], state: Mapping[str, Any] | None = None, *,
+        scores: Sequence[tuple[str, Score]] = (), stage: int | None = None,
     ) -> None:
-        """Queue verdicts of committed samples, in one transaction with the run state that goes with them.
-        Later writes come after them, later reads see them; a failure surfaces at the next call."""
-        rows = [(id, clean(verdict)) for id, verdict in verdicts]
-        states = {name: encode(clean(value)) for name, value in (state or {}).items()}
+        """Store what a gate says of committed samples, in one transaction with the run state that goes with it.
+        Without `stage`, of the newest that has a sample. Raises PoolError for a sample that is not there."""
 
-        def write(to: Writer) -> None:
-            for id, v in rows:
-                sql = "INSERT INTO verdict SELECT NULL, ?, n, ?, ?, ?, ? FROM sample WHERE id = ?"
-                _must_know(id, to.run(sql, (gate_run, v.keep, v.by, v.reason, encode(v), id)))
-            for name, value in states.items():
-                put_state(to, name, value)
+        def number(db: Connection, id: str) -> int:
+            sql = "SELECT n FROM sample WHERE id = ? AND stage = coalesce(?, stage) ORDER BY stage DESC LIMIT 1"
+            for (n,) in db.execute(sql, (id, stage)):
+                return int(n)
+            raise PoolError(f"sample {id!r} is not in the pool: commit its conversation before judging it")
 
-        self._post(write)
+        def write(db: Connection) -> None:
+            pack = packer(db)
+            for id, v in ((id, clean(verdict)) for id, verdict in verdicts):
+                row = (gate_run, number(db, id), v.keep, v.by, v.reason, pack(v))
+                db.execute("INSERT INTO verdict VALUES (NULL, ?, ?, ?, ?, ?, ?)", row)
+            for id, score in scores:
+                db.execute("INSERT INTO score VALUES (NULL, ?, ?, ?)", (gate_run, number(db, id), pack(clean(score))))
+            for name, value in (state or {}).items():
+                _put_state(db, name, value)
 
-    def add_scores(self, gate_run: int, scores: Sequence[tuple[str, Score]]) -> None:
-        """Queue scores of committed samples; order and failures as for verdicts."""
-        rows = [(id, encode(clean(score))) for id, score in scores]
-
-        def write(to: Writer) -> None:
-            for id, body in rows:
-                sql = "INSERT INTO score SELECT NULL, ?, n, ? FROM sample WHERE id = ?"
-                _must_know(id, to.run(sql, (gate_run, body, id)))
-
-        self._post(write)
-
-    def _post(self, write: Write) -> None:
-        store = self._writing
-        store.post(write)
-        if store.backlog > BACKLOG:  # a gate that outruns the disk must not fill the memory
-            store.settle()
+        self._store.write(write)
 
     def verdicts(self, sample_id: str) -> list[tuple[int, Verdict]]:
         """(gate run, verdict) of every filter that spoke, in the order of both."""
-        return [(run, _verdict(body)) for run, body in self._notes("verdict", sample_id)]
+        return self._notes("verdict", Verdict, sample_id)
 
     def scores(self, sample_id: str) -> list[tuple[int, Score]]:
-        return [(run, _score(body)) for run, body in self._notes("score", sample_id)]
+        return self._notes("score", Score, sample_id)
 
-    def _notes(self, table: str, sample_id: str) -> list[Row]:
-        sql = f"SELECT gate_run, body FROM {table} WHERE sample = (SELECT n FROM sample WHERE id = ?)"  # noqa: S608
-        return self._settled(f"{sql} ORDER BY gate_run, n", self.resolve(sample_id))
+    def _notes(self, table: str, kind: type[T], sample_id: str) -> list[tuple[int, T]]:
+        sql = f"""SELECT gate_run, body FROM {table} WHERE sample =
+          (SELECT n FROM sample WHERE id = ? ORDER BY stage DESC LIMIT 1) ORDER BY gate_run, n"""  # noqa: S608
+        return [(run, self._load(kind, body)) for run, body in self._rows(sql, sample_id)]
 
-    def kept(self, gate_run: int, after: str | None = None) -> Iterator[Sample]:
-        """Samples that this gate run keeps, in canonical order, strictly after the sample `after`."""
-        at = (-1, -1, "", -1)
-        if after is not None:
-            rows = self._settled("SELECT stage, round, call, place FROM sample WHERE id = ?", after)
-            if not rows:
-                raise PoolError(f"{self.path}: kept(after={after!r}): there is no such sample")
-            at = rows[0]
-        while page := self._settled(KEPT, *at, gate_run, PAGE):
-            yield from (self._sample(row[4]) for row in page)
+    def kept(self, gate_run: int) -> Iterator[Sample]:
+        """Samples that this gate run keeps, in canonical order."""
+        at: tuple[Any, ...] = (-1, -1, "", -1)
+        while page := self._rows(KEPT, *at, gate_run, PAGE):
+            yield from (self._load(Candidate, row[4]).sample for row in page)
             at = page[-1][:4]
 
-    def funnel(self, gate_run: int, stage: int | None = None) -> list[FunnelRow]:
+    def funnel(self, gate_run: int) -> list[FunnelRow]:
         """How many candidates went where, by round and operation. Failures of the loop itself count in every
-        gate run; candidates without a verdict are `pending`. With `stage`, that stage's alone."""
-        return [
-            FunnelRow(round, operation, by, reason, count, bool(keep))
-            for round, operation, by, reason, count, keep in self._settled(FUNNEL, gate_run, stage, stage)
-        ]
+        gate run; candidates without a verdict are `pending`."""
+        rows = self._rows(FUNNEL, gate_run)
+        return [FunnelRow(round, op, by, why, count, bool(keep)) for round, op, by, why, count, keep in rows]
 
     # --- samples
 
-    def resolve(self, prefix: str) -> str | None:
-        """The id that begins so, of a candidate or of a seed; None if there is none.
-
-        Raises UserError that lists them when several do."""
-        prefix, found = clean(prefix), list[str]()
-        for column, table in (("id", "sample"), ("seed_id", "grown")):
-            sql = f"SELECT DISTINCT {column} FROM {table} WHERE {column} >= ? AND {column} < ? ORDER BY 1 LIMIT 9"  # noqa: S608
-            found += [id for (id,) in self._settled(sql, prefix, prefix + "\U0010ffff")]
-        ids = sorted(set(found))
-        if prefix in ids:
-            return prefix
-        if len(ids) > 1:
+    def sample(self, id_or_prefix: str) -> Sample | None:
+        """The candidate or seed with this id, or the only one whose id begins so. Raises UserError that lists
+        them when several do."""
+        prefix = clean(id_or_prefix)
+        ids = [id for (id,) in self._rows(IDS, *(prefix, prefix + "\U0010ffff") * 2)]
+        if len(ids) > 1 and prefix not in ids:
             more = ", ..." if len(ids) > 8 else ""
             raise UserError(f"sample {prefix!r}: several ids begin so: {', '.join(ids[:8])}{more}; give more of the id")
-        return ids[0] if ids else None
-
-    def sample(self, id_or_prefix: str) -> Sample | None:
-        """The candidate or seed with this id, or the only one whose id begins so."""
-        id = self.resolve(id_or_prefix)
-        rows = self._rows("SELECT body FROM sample WHERE id = ?", id)
-        rows = rows or self._rows("SELECT seed FROM grown WHERE seed_id = ? ORDER BY stage, round LIMIT 1", id)
-        return self._sample(rows[0][0]) if rows else None
+        if not ids:
+            return None
+        found = self._candidate(ids[0])  # a whole id comes before the longer ones
+        return found.sample if found else self._seed(ids[0])
 
     def failure(self, sample_id: str) -> Verdict | None:
         """Why the loop itself gave this sample up, if it did."""
-        rows = self._settled("SELECT failure FROM sample WHERE id = ?", self.resolve(sample_id))
-        return _verdict(rows[0][0]) if rows and rows[0][0] is not None else None
+        found = self._candidate(sample_id)
+        return found.failure if found else None
 
     def family(self, root: str) -> list[Sample]:
         """Every candidate of a root in canonical order, failures included; first the seed itself, where it
         is not a candidate."""
-        sql = "SELECT id, body FROM sample WHERE root = ? ORDER BY stage, round, call, place"
-        rows = self._settled(sql, root)
-        seed = () if any(id == root for id, _ in rows) else self._rows(
-            "SELECT seed_id, seed FROM grown WHERE seed_id = ? ORDER BY stage, round LIMIT 1", root)
-        return [self._sample(body) for _, body in (*seed, *rows)]
+        rows = self._candidates("WHERE root = ? ORDER BY stage, round, call, place", root)
+        found = [candidate.sample for candidate in rows]
+        seed = None if any(s.id == root for s in found) else self._seed(root)
+        return [seed, *found] if seed else found
 
-    def counts(self) -> Mapping[str, int]:
-        """Conversations, samples, failed, kept (by the newest gate run), journal rows, generated tokens.
-        Reads whole indices: about 0.1 s a million rows."""
-        kept = """SELECT count(*) FROM (SELECT 1 FROM verdict INDEXED BY verdict_sample
-          WHERE gate_run = (SELECT max(gate_run) FROM verdict) GROUP BY sample HAVING min(keep) = 1)"""
-        asked = {
-            "conversations": "SELECT count(*) FROM grown", "samples": "SELECT count(*) FROM sample",
-            "failed": "SELECT count(failed_for) FROM sample", "kept": kept,
-            "journal": "SELECT count(*) FROM journal", "tokens": "SELECT coalesce(sum(tokens), 0) FROM grown",
-        }
-        return {name: int(self._settled(sql)[0][0]) for name, sql in asked.items()}
+    def _candidate(self, id: str) -> Candidate | None:
+        return next(self._candidates("WHERE id = ? ORDER BY stage DESC LIMIT 1", id), None)
+
+    def _seed(self, id: str) -> Sample | None:
+        rows = self._rows("SELECT body FROM grown WHERE seed_id = ? ORDER BY stage, round LIMIT 1", id)
+        return self._load(GrownRow, rows[0][0]).seed if rows else None
 
 
-def _put_candidate(to: Writer, at: tuple[int, int, str, int], candidate: Candidate) -> None:
-    sample, why = candidate.sample, candidate.failure
-    body = encode(of_sample(sample, to.put))
-    end = (None, None, body, None) if why is None else (why.by, why.reason, body, encode(why))
-    values = (*at, sample.id, sample.lineage.root, sample.lineage.operation, *end)
-    try:
-        to.run("INSERT INTO sample VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
-    except sqlite3.IntegrityError as error:
-        raise PoolError(f"call {at[2]!r}: the id {sample.id} of its candidate {at[3]} is taken already") from error
-
-
-def _must_know(id: str, inserted: sqlite3.Cursor) -> None:
-    if not inserted.rowcount:
-        raise PoolError(f"sample {id!r} is not in the pool: commit its conversation before judging it")
+def _put_state(db: Connection, name: str, value: Any) -> None:
+    db.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, encode(clean(value))))

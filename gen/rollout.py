@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from gen.codec import clean
 from gen.core import Completion, Engine, Request, Rollout, derive_seed, digest
 from gen.errors import EngineError, Interrupted, PoolError, UserError
-from gen.texts import clean
 
 T = TypeVar("T")
 

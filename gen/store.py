@@ -1,212 +1,256 @@
-"""The writing side of a database: one thread, group commits.
+"""One SQLite file in a folder of one's own on a fit disk, written by one thread of one process.
 
-Knows queues and transactions; what the tables mean is `gen.pool`'s business. A write is a function of the
-`Writer`; all writes that wait when the thread comes round share one transaction and one fsync. Whoever waits
-for a write either sees it committed or gets a PoolError: nothing hangs, nothing is swallowed.
-"""
+Reads go at once, from any thread. A write is a function of the connection; all writes that wait when the thread
+comes round share one transaction and one fsync. Whoever waits for a write either sees it committed or gets a
+PoolError: nothing hangs, nothing is swallowed. What the tables mean is `gen.pool`'s business."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
+import os
 import queue
+import re
+import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from gen import texts
-from gen.disk import connect, explain
 from gen.errors import PoolError
 
-GROUP = 512
-"""Writes that share one transaction at most: bounds how long the first of them waits."""
-REMEMBERED = 50_000
-"""Hashes of texts known to be stored: spares zipping a repeated prompt again."""
+DATABASE, LOCK = "pool.db", "pool.lock"
+APPLICATION = 0x67656E50  # "genP", so that a foreign database is known for what it is
+MIN_FREE_MB = 100
+MOUNTS = Path("/proc/mounts")  # Linux; elsewhere no network file system is recognised
+NETWORK = {
+    "nfs", "nfs3", "nfs4", "cifs", "smb", "smb3", "smbfs", "9p", "afs", "ncpfs", "lustre", "gpfs", "ceph", "ceph-fuse",
+    "glusterfs", "beegfs", "pvfs2", "orangefs", "davfs", "davfs2", "sshfs", "s3fs", "gcsfuse", "goofys", "rclone",
+    "juicefs", "mfs", "cvmfs2",
+}  # with or without "fuse." before it
+SAFE = "all that was committed is safe"
+ADVICE = {
+    sqlite3.SQLITE_FULL: f"the disk is full; {SAFE}: free some space and run the same command",
+    sqlite3.SQLITE_NOTADB: "not an SQLite database; choose another run folder or move the file away",
+    sqlite3.SQLITE_CORRUPT: "the database is damaged; restore a copy, or save what can be read with "
+    "`sqlite3 pool.db .recover | sqlite3 saved.db`",
+}
+SETTINGS = """PRAGMA synchronous=FULL;
+PRAGMA cache_size=-32000;  -- KiB
+PRAGMA wal_autocheckpoint=8000;  -- pages: a group of commits touches a thousand; folding each would double the writes
+PRAGMA journal_size_limit=67108864;"""
+
+Row: TypeAlias = tuple[Any, ...]
+Write: TypeAlias = Callable[[sqlite3.Connection], object]
+Waiting: TypeAlias = asyncio.Future[None] | Future[None]
 
 
-class Writer:
-    """What a write is given: the connection inside a transaction, and the table of texts."""
+class Unfit(PoolError):
+    """A folder, disk or file that cannot be this pool: the user can choose another."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self.run = db.execute
-        self._known: set[bytes] = set()
-        self._fresh: set[bytes] = set()
-
-    def put(self, text: str) -> str:
-        """The mark of a text; a long one is stored first, unless its content is there already."""
-        if len(text) <= texts.IN_PLACE:
-            return f"={text}" if text else ""
-        data = text.encode()
-        at = texts.address(data)
-        if at not in self._known and at not in self._fresh:
-            self.run("INSERT OR IGNORE INTO text VALUES (?, ?)", (at, texts.squeeze(text, data)))
-            self._fresh.add(at)
-        return "#" + at.hex()
-
-    def settled(self, committed: bool) -> None:
-        """Hashes count as known only once they are on disk: a rolled back text must be put again."""
-        if len(self._known) > REMEMBERED:
-            self._known.clear()
-        if committed:
-            self._known |= self._fresh
-        self._fresh.clear()
+    exit_code = 2
 
 
-Write: TypeAlias = Callable[[Writer], None]
+class Locked(PoolError):
+    """Another process writes to this pool."""
 
-
-@dataclass(slots=True)
-class _Job:
-    write: Write
-    waiting: asyncio.Future[None] | Future[None] | None
+    exit_code = 2
 
 
 class Store:
-    """The writing side of a database that `prepare` made or checked. One per process and folder."""
+    """An open database. Raises Locked if another process writes to it, Unfit if folder, disk or file cannot be
+    one of this version, PoolError if the file is damaged. Readonly takes no lock and makes nothing; otherwise
+    the schema is made in a new file. What is made is private; a folder that was there keeps its mode."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.commits = 0
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._door = threading.Lock()  # no write may enter the queue behind the closing None
-        self._closed = False
-        self._loose = False
-        self._broken: str = ""
-        self._told = False
-        self._db = connect(path)
-        self._writer = Writer(self._db)
-        self._thread = threading.Thread(target=self._work, name="pool-writer", daemon=True)
-        self._thread.start()
-
-    def post(self, write: Write, waiting: asyncio.Future[None] | Future[None] | None = None) -> None:
-        """Queue a write. Without a waiting future its failure surfaces at the next call of any kind."""
-        with self._door:
-            self.check()
-            self._loose = self._loose or waiting is None
-            self._jobs.put(_Job(write, waiting))
-
-    def wait(self, write: Write) -> None:
-        """Queue a write and return once it is committed."""
-        done: Future[None] = Future()
-        self.post(write, done)
-        done.result()
-
-    async def committed(self, write: Write) -> None:
-        """Queue a write and return once it is committed; the event loop goes on meanwhile."""
-        done = asyncio.get_running_loop().create_future()
-        self.post(write, done)
-        await done
-
-    def settle(self) -> None:
-        """Return once every write that nobody waited for is committed, so that reads see it."""
-        if self._loose:
-            self._loose = False
-            self.wait(lambda writer: None)
-        self.check()
-
-    @property
-    def backlog(self) -> int:
-        return self._jobs.qsize()
-
-    def check(self) -> None:
-        if self._closed:
-            raise PoolError(f"{self.path}: the pool is closed")
-        if self._broken:
-            self._told = True
-            raise PoolError(self._broken)
+    def __init__(self, folder: Path, schema: str, version: int, *, readonly: bool = False) -> None:
+        self.path = folder / DATABASE
+        self._jobs: queue.SimpleQueue[tuple[Write, Waiting] | None] = queue.SimpleQueue()
+        self._door = threading.Lock()  # no write may enter the queue behind the None that ends it
+        self._writing = False
+        self._broken: sqlite3.Error | None = None
+        with contextlib.ExitStack() as opened:
+            try:
+                if not readonly:
+                    opened.callback(os.close, _occupy(folder))
+                    self._db = _connect(self.path, "rw", opened)  # closed after the reader: the last folds the log in
+                    _check(self.path, self._db, version, schema)
+                elif not self.path.exists():
+                    raise Unfit(f"{folder}: no {DATABASE} there; name the folder of a run")
+                self._reader = _connect(self.path, "ro", opened)
+                _check(self.path, self._reader, version)
+            except sqlite3.Error as error:
+                raise explain(self.path, error) from error
+            except OSError as error:
+                raise Unfit(f"{folder}: cannot be a run folder ({error.strerror}); choose another") from error
+            if not readonly:
+                self._writing = True
+                self._thread = threading.Thread(target=self._work, name="pool-writer", daemon=True)
+                self._thread.start()
+                opened.callback(self._end)
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
-        """Commit what is queued and end the thread. Raises what no call has told yet."""
+        """Commit what is queued, fold the log into the file, release the lock. A second call does nothing."""
+        self._opened.close()
+
+    def rows(self, sql: str, *values: Any) -> list[Row]:
+        """All rows of a query, every committed write included."""
+        try:
+            return self._reader.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise explain(self.path, error) from error
+
+    def write(self, write: Write) -> None:
+        """Returns once the write is committed. One that raises is rolled back, alone; after a failure of the
+        database itself, such as a full disk, all writes fail."""
+        done: Future[None] = Future()
+        self._post(write, done)
+        done.result()
+
+    async def written(self, write: Write) -> None:
+        """As `write`; the event loop goes on meanwhile."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._post(write, done)
+        await done
+
+    def _post(self, write: Write, done: Waiting) -> None:
         with self._door:
-            if self._closed:
-                return
-            self._closed = True
+            if not self._writing:
+                raise PoolError(f"{self.path}: the pool is closed, or was opened for reading only")
+            self._jobs.put((write, done))
+
+    def _end(self) -> None:
+        with self._door:
+            self._writing = False
             self._jobs.put(None)
         self._thread.join()
-        try:
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error as error:  # committed rows are in the WAL all the same: a failure, not a loss
-            self._broken = self._broken or explain(self.path, error)
-        self._db.close()
-        if self._broken and not self._told:
-            raise PoolError(self._broken)
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            batch: list[_Job] = [job]
-            closing = False
-            while len(batch) < GROUP and not closing:
-                try:
-                    following = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
-                closing = following is None
-                if following is not None:
-                    batch.append(following)
-            self._commit(batch)
-            if closing:
-                return
+        ended = False
+        while not ended:
+            batch = [self._jobs.get()]
+            while not self._jobs.empty():
+                batch.append(self._jobs.get())
+            ended = batch[-1] is None
+            self._commit([job for job in batch if job is not None])
 
-    def _commit(self, batch: Sequence[_Job]) -> None:
-        if self._broken:
-            self._answer(batch, self._broken)
-            return
+    def _commit(self, batch: list[tuple[Write, Waiting]]) -> None:
         try:
-            self._transact(batch)
+            if self._broken:
+                raise self._broken
+            self._db.execute("BEGIN IMMEDIATE")
+            for write, _ in batch:
+                write(self._db)
+            self._db.execute("COMMIT")
         except Exception as error:  # the thread must outlive anything, or its callers would hang
-            self._roll_back()
-            fatal = isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError)
-            if len(batch) > 1 and not fatal:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.rollback()
+            if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
+                self._broken = error
+            elif len(batch) > 1:
                 for job in batch:  # one bad write must not take its neighbours with it
                     self._commit([job])
                 return
-            message = explain(self.path, error)
-            if fatal or batch[0].waiting is None:
-                self._broken = message
-            self._answer(batch, message)
+            _answer([done for _, done in batch], explain(self.path, error))
         else:
-            self._answer(batch, "")
-
-    def _transact(self, batch: Sequence[_Job]) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-        for job in batch:
-            job.write(self._writer)
-        self._db.execute("COMMIT")
-        self.commits += 1
-        self._writer.settled(True)
-
-    def _roll_back(self) -> None:
-        self._writer.settled(False)
-        try:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-        except sqlite3.Error as error:
-            self._broken = explain(self.path, error)
-
-    def _answer(self, batch: Sequence[_Job], message: str) -> None:
-        """Wake every waiting caller: one call per event loop, however many wait."""
-        loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
-        for job in batch:
-            if isinstance(job.waiting, asyncio.Future):
-                loops.setdefault(job.waiting.get_loop(), []).append(job.waiting)
-            elif job.waiting is not None:
-                _resolve([job.waiting], message)
-        self._told = self._told or (bool(message) and any(job.waiting for job in batch))
-        for loop, futures in loops.items():
-            try:
-                loop.call_soon_threadsafe(_resolve, futures, message)
-            except RuntimeError:  # the loop is closed: nobody waits any more
-                continue
+            _answer([done for _, done in batch], None)
 
 
-def _resolve(futures: Sequence[asyncio.Future[None] | Future[None]], message: str) -> None:
-    for future in futures:
-        if future.done():  # cancelled while its row was being written; the row stays
-            continue
-        if message:
-            future.set_exception(PoolError(message))
+def _answer(waiting: list[Waiting], error: PoolError | None) -> None:
+    """Tell everybody who waits: one call per event loop, as each call costs more than the writing."""
+    loops: dict[asyncio.AbstractEventLoop | None, list[Waiting]] = {}
+    for done in waiting:
+        loops.setdefault(done.get_loop() if isinstance(done, asyncio.Future) else None, []).append(done)
+    for loop, group in loops.items():
+        if loop is None:
+            _resolve(group, error)
         else:
-            future.set_result(None)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_resolve, group, error)
+
+
+def _resolve(waiting: list[Waiting], error: PoolError | None) -> None:
+    for done in waiting:
+        if done.done():
+            continue  # cancelled while its row was being written; the row stays
+        if error:
+            done.set_exception(PoolError(str(error)))
+        else:
+            done.set_result(None)
+
+
+def explain(path: Path, error: Exception) -> PoolError:
+    """What went wrong in words, with what to do."""
+    if isinstance(error, PoolError):
+        return error
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    said = ADVICE.get(code, f"{type(error).__name__}: {error}; {SAFE}: mend the cause and run again")
+    return PoolError(f"{path}: {said}")
+
+
+def check_fit(folder: Path, mounts: str, free_mb: int) -> None:
+    """Raises Unfit on a network file system, by a table like /proc/mounts, or a disk that is nearly full."""
+    best, kind = "", ""
+    for _, at, found, *_ in (line.split(" ") for line in mounts.splitlines() if line.count(" ") > 1):
+        point = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), at)  # \040 is a space
+        if folder.is_relative_to(point) and len(point) >= len(best):  # the later mount on a point hides the earlier
+            best, kind = point, found
+    if kind.removeprefix("fuse.") in NETWORK:
+        raise Unfit(
+            f"{folder}: on a network file system ({kind}), where SQLite's write-ahead log is not safe; put the run "
+            "folder on a local disk (for instance under /tmp or a scratch disk) and copy it when the run has ended"
+        )
+    if free_mb < MIN_FREE_MB:
+        raise Unfit(f"{folder}: {free_mb} MB free, at least {MIN_FREE_MB} MB needed; free some or use another disk")
+
+
+def _occupy(folder: Path) -> int:
+    """Make or check the folder and take its lock; the kernel lets go of it when this process ends, however it ends."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    mounts = MOUNTS.read_text(errors="replace") if MOUNTS.exists() else ""
+    check_fit(folder.resolve(), mounts, shutil.disk_usage(folder).free // 2**20)
+    lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
+        os.close(os.open(folder / DATABASE, os.O_CREAT | os.O_RDWR, 0o600))
+    except BaseException as error:
+        pid = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+        os.close(lock)
+        if not isinstance(error, BlockingIOError):
+            raise
+        raise Locked(
+            f"{folder}: process {pid} is writing to this pool, and only one can; wait for it or stop it, "
+            "or give this run a folder of its own (reading with `gen show` or `gen funnel` is always possible)"
+        ) from error
+    return lock
+
+
+def _connect(path: Path, mode: Literal["ro", "rw"], opened: contextlib.ExitStack) -> sqlite3.Connection:
+    """A connection in autocommit mode, to be closed with `opened`."""
+    unmade = not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
+    # on a read-only disk SQLite cannot make the index of an absent log
+    uri = f"{path.resolve().as_uri()}?mode={mode}" + ("&immutable=1" if mode == "ro" and unmade else "")
+    db = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None, check_same_thread=False)
+    opened.callback(db.close)
+    db.executescript(SETTINGS)
+    return db
+
+
+def _check(path: Path, db: sqlite3.Connection, version: int, schema: str = "") -> None:
+    """See that the file is a pool of this version. With a schema, its tables are made in an empty file."""
+    (app,), (has,) = db.execute("PRAGMA application_id").fetchone(), db.execute("PRAGMA user_version").fetchone()
+    if schema and not (app or has or db.execute("SELECT 1 FROM sqlite_master").fetchone()):
+        db.execute("PRAGMA journal_mode=WAL")
+        db.executescript(f"BEGIN; {schema} PRAGMA application_id={APPLICATION}; PRAGMA user_version={version}; COMMIT;")
+    elif app != APPLICATION:
+        raise Unfit(f"{path}: an SQLite database, but not a pool of `gen`; choose another run folder or move the file")
+    elif has != version:
+        raise Unfit(
+            f"{path}: pool format {has}, this `gen` reads format {version}; use the version of `gen` that made it, "
+            "or start a new run folder"
+        )

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gen.pool import Locked, Pool
+from gen.pool import Pool
+from gen.store import Locked
 
 ROOT = Path(__file__).parent.parent
 KILLS = 16
@@ -76,14 +77,14 @@ def check(folder, told):
             assert pool.lookup(row.call) is not None
             judged = [pool.verdicts(c.sample.id) for c in row.candidates]
             assert [len(v) for v in judged] == [int(pool.state(f"at {row.call}") is not None)] * 2
-        calls = set(pool.grown_calls(0, 1))
+        calls = {call for (call,) in pool._rows("SELECT call FROM grown")}
         assert {line[2:] for line in told if line[0] == "g"} <= calls
-        assert pool._db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert pool._rows("PRAGMA integrity_check") == [("ok",)]
 
 
 def told_rows(pool):
     """The newest conversations: a few of each run are enough."""
-    for call in list(pool.grown_calls(0, 1))[-40:]:
+    for (call,) in pool._rows("SELECT call FROM grown ORDER BY call DESC LIMIT 40"):
         yield pool.grown(0, 1, call)
 
 
