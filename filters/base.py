@@ -1,10 +1,10 @@
-"""The four shapes of judgement, by how much each must see. A filter is one file and one frozen
-dataclass whose fields are its parameters; it satisfies one of these protocols and inherits nothing."""
+"""The shapes of judgement, by how much each must see. A filter is one file and one frozen dataclass
+whose fields are its parameters; it satisfies one of these protocols and inherits nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from gen.core import Rollout, Sample, Score, Verdict
 
@@ -24,15 +24,12 @@ class Scorer(Protocol):
 
 
 class Index(Protocol):
-    """Everything admitted so far, searchable. `judge` never changes it."""
+    """Everything admitted so far: kept samples and those of `--against`. `judge` changes no later verdict,
+    and names the nearest neighbour."""
 
-    def judge(self, sample: Sample) -> Verdict:
-        """Is it new against all that was admitted? The verdict names the nearest neighbour."""
-        ...
+    def judge(self, sample: Sample) -> Verdict: ...
 
-    def admit(self, sample: Sample) -> None:
-        """Remember a kept sample (or one of `--against`)."""
-        ...
+    def admit(self, sample: Sample) -> None: ...
 
 
 class Dedup(Protocol):
@@ -47,15 +44,7 @@ class Selector(Protocol):
     def pick(self, samples: Sequence[Sample], scores: Mapping[str, Sequence[float | None]], k: int) -> list[int]: ...
 
 
-def cut(text: str, limit: int = 120) -> str:
-    """A passage for a verdict's note: one line, shortened in the middle of nowhere but marked so."""
-    line = " ".join(text.split())
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"
-
-
-def first_drop(verdicts: Iterable[Verdict]) -> Verdict | None:
-    """The first verdict that drops, or None when all keep."""
-    return next((v for v in verdicts if not v.keep), None)
-
-
-Parameters = Mapping[str, Any]
+def drop(by: str, reason: str, passage: str = "", value: float | None = None) -> Verdict:
+    """A verdict that drops, with the passage that decided as one line of at most 120 characters."""
+    line = " ".join(passage.split())
+    return Verdict(False, reason, by, value, note=line if len(line) <= 120 else f"{line[:119]}…")

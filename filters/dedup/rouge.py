@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -31,80 +32,54 @@ class Rouge:
 
 @dataclass(slots=True)
 class Bucket:
-    """Admitted texts of one length, in order of admission."""
+    """Admitted texts of one length, each with its number in order of admission."""
 
-    texts: list[str] = field(default_factory=list)
-    ids: list[str] = field(default_factory=list)
-    orders: list[int] = field(default_factory=list)
+    texts: list[str | list[int]] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
     families: dict[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class RougeIndex:
-    """Exact. Tokens become code points, so a text is a string and LCS a bit-parallel string function;
-    holds up to 1.1 million distinct tokens."""
+    """Exact. Tokens become code points, so that a text is a string and LCS a bit-parallel string function;
+    a text with a token beyond the last code point is a list of numbers, which compares alike but slower."""
 
     params: Rouge
     buckets: dict[int, Bucket] = field(default_factory=dict)
-    alphabet: dict[str, str] = field(default_factory=dict)
-    size: int = 0
+    alphabet: dict[str, int] = field(default_factory=dict)
+    ids: list[str] = field(default_factory=list)
 
     def judge(self, sample: Sample) -> Verdict:
-        value, nearest = self._nearest(sample)
-        limit = self.params.threshold
-        near = value >= limit if self.params.strict else value > limit
-        return Verdict(not near, "near_duplicate" if near else "", "rouge", value, nearest)
+        from rapidfuzz.distance import LCSseq
+        from rapidfuzz.process import cdist
+
+        text = self._encode(sample)
+        n, best = len(text), (0.0, 0)
+        bounds = sorted(((fmeasure(min(m, n), m, n), m) for m in self.buckets if n), reverse=True)
+        for bound, m in bounds:
+            if bound < best[0]:
+                break
+            bucket, cutoff = self.buckets[m], int(best[0] * (m + n) / 2 - 1e-6)
+            [lcs_M] = cdist([text], bucket.texts, scorer=LCSseq.similarity, score_cutoff=cutoff)
+            lcs_M[bucket.families.get(sample.lineage.root, [])] = 0
+            at = int(lcs_M.argmax())
+            best = max(best, (fmeasure(int(lcs_M[at]), m, n), -bucket.numbers[at]))
+        near = best[0] > self.params.threshold or (self.params.strict and best[0] == self.params.threshold)
+        nearest = self.ids[-best[1]] if best[0] else None
+        return Verdict(not near, "near_duplicate" if near else "", "rouge", best[0], nearest)
 
     def admit(self, sample: Sample) -> None:
-        tokens = self._tokens(sample)
-        for token in tokens:
-            self.alphabet.setdefault(token, chr(len(self.alphabet) + 1))
-        bucket = self.buckets.setdefault(len(tokens), Bucket())
-        bucket.families.setdefault(sample.lineage.root, []).append(len(bucket.texts))
-        bucket.texts.append(self._encode(tokens))
-        bucket.ids.append(sample.id)
-        bucket.orders.append(self.size)
-        self.size += 1
+        if text := self._encode(sample):
+            bucket = self.buckets.setdefault(len(text), Bucket())
+            bucket.families.setdefault(sample.lineage.root, []).append(len(bucket.texts))
+            bucket.texts.append(text)
+            bucket.numbers.append(len(self.ids))
+            self.ids.append(sample.id)
 
-    def _nearest(self, sample: Sample) -> tuple[float, str | None]:
-        tokens = self._tokens(sample)
-        text, n = self._encode(tokens), len(tokens)
-        best, order, nearest = 0.0, 0, None
-        lengths = sorted((m for m in self.buckets if m and n), key=lambda m: -fmeasure(min(m, n), m, n))
-        for m in lengths:
-            if fmeasure(min(m, n), m, n) < best:
-                break
-            bucket = self.buckets[m]
-            lcs, at = longest(text, bucket, sample.lineage.root, least_lcs(best, m, n))
-            found = fmeasure(lcs, m, n)
-            if found > best or (found == best > 0 and bucket.orders[at] < order):
-                best, order, nearest = found, bucket.orders[at], bucket.ids[at]
-        return best, nearest
-
-    def _tokens(self, sample: Sample) -> list[str]:
-        text = sample.prompt if self.params.column == "prompt" else sample.instruction
-        return rouge_tokens(text, self.params.tokens)
-
-    def _encode(self, tokens: list[str]) -> str:
-        return "".join(self.alphabet.get(token, "\0") for token in tokens)
-
-
-def longest(text: str, bucket: Bucket, root: str, cutoff: int) -> tuple[int, int]:
-    """The longest common subsequence with a text of another family, and the first place that has it;
-    0 if all are below `cutoff`."""
-    from rapidfuzz.distance import LCSseq
-    from rapidfuzz.process import cdist
-
-    [lcs_M] = cdist([text], bucket.texts, scorer=LCSseq.similarity, score_cutoff=cutoff)
-    if own := bucket.families.get(root):
-        lcs_M[own] = 0
-    at = int(lcs_M.argmax())
-    return int(lcs_M[at]), at
-
-
-def least_lcs(f: float, m: int, n: int) -> int:
-    """A lower bound, safe against rounding, of the common length that reaches F = `f`."""
-    return max(1, int(f * (m + n) / 2 - 1e-6))
+    def _encode(self, sample: Sample) -> str | list[int]:
+        tokens = rouge_tokens(getattr(sample, self.params.column), self.params.tokens)
+        numbers = [self.alphabet.setdefault(token, len(self.alphabet)) for token in tokens]
+        return numbers if max(numbers, default=0) > sys.maxunicode else "".join(map(chr, numbers))
 
 
 def fmeasure(lcs: int, m: int, n: int) -> float:

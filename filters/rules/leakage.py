@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from filters.base import cut
+from filters.base import drop
 from gen.catalog import component
 from gen.core import KEEP, Sample, Verdict
 from gen.text import find_leak, find_tag
@@ -21,7 +21,6 @@ class Leakage:
         if sample.lineage.operation == "seed" and not self.seeds:
             return KEEP
         if leak := find_leak(sample.instruction):
-            return Verdict(False, "prompt_leak", "leakage", note=cut(leak))
-        if leak := find_tag(sample.response or ""):
-            return Verdict(False, "tag_leak", "leakage", note=cut(leak))
-        return KEEP
+            return drop("leakage", "prompt_leak", leak)
+        leak = find_tag(sample.response or "")
+        return drop("leakage", "tag_leak", leak) if leak else KEEP

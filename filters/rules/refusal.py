@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from filters.base import cut
+from filters.base import drop
 from gen.catalog import component
 from gen.core import KEEP, Sample, Verdict
 from gen.text import count_words, find_refusal, says_sorry
@@ -23,7 +23,6 @@ class Refusal:
     def check(self, sample: Sample) -> Verdict:
         response = sample.response or ""
         if passage := find_refusal(response):
-            return Verdict(False, "refusal", "refusal", note=cut(passage))
-        if self.sorry_words and says_sorry(response, self.sorry_words):
-            return Verdict(False, "sorry_response", "refusal", count_words(response), note=cut(response))
-        return KEEP
+            return drop("refusal", "refusal", passage)
+        sorry = says_sorry(response, self.sorry_words)
+        return drop("refusal", "sorry_response", response, count_words(response)) if sorry else KEEP

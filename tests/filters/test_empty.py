@@ -35,7 +35,3 @@ def test_what_says_nothing_is_dropped(instruction, response, reason):
 
 def test_an_instruction_may_be_all_data():
     assert Empty().check(sample("", "4", input="2 + 2")).keep
-
-
-def test_hollow_responses_can_be_allowed():
-    assert Empty(hollow=False).check(sample("Say it.", "...")).keep

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from filters.base import first_drop
 from filters.dedup.exact import Exact
 from filters.dedup.rouge import Rouge
 from filters.rules.empty import Empty
@@ -36,6 +35,10 @@ def chains(language):
             template = "{" in row["target"]
             response = row.get("answer") if template else row["target"]
             yield Sample(f"{family}/{level}", row["instruction"], lineage, response=response or PLAIN[language])
+
+
+def first_drop(verdicts):
+    return next((verdict for verdict in verdicts if not verdict.keep), None)
 
 
 def gate(samples, *dedups):

@@ -13,6 +13,7 @@ def sample(response):
     [
         ("I'm sorry, but I can't help with that.", "I'm sorry, but I can't help"),
         ("As an AI language model, I have no opinion.", "As an AI language model, I have no opinion"),
+        ("I’m an AI, so I don’t have a city.", "I’m an AI, so I don’t have a city"),
         ("抱歉\uff0c我无法回答这个问题。", "抱歉\uff0c我无法回答"),
         ("作为一个人工智能语言模型\uff0c我没有感情。", "作为一个人工智能语言模型\uff0c我没有感情"),
     ],

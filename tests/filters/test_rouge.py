@@ -1,5 +1,6 @@
 import json
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,15 @@ def test_value_and_nearest_are_those_of_a_plain_search_over_the_pool():
             index.admit(new)
             pool.append(new)
     assert 50 < len(pool) < 300
+
+
+def test_more_tokens_than_code_points_change_no_value():
+    texts = ["Name two rivers of Europe.", "Name two large rivers of Asia.", "Give an old word for a horse."]
+    few, many = Rouge().open(), Rouge().open()
+    many.alphabet.update((f"x{n}", n) for n in range(sys.maxunicode - 4))
+    for number, text in enumerate(texts):
+        new = sample(f"s{number}", text)
+        assert few.judge(new) == many.judge(new)
+        few.admit(new)
+        many.admit(new)
+    assert {type(text) for bucket in many.buckets.values() for text in bucket.texts} == {str, list}
