@@ -113,10 +113,6 @@ def too_long(form: str, limit: int, prompt: int, wanted: int | None) -> tuple[in
                  f"total of {prompt + wanted} tokens: {prompt} tokens from the input messages and {wanted} tokens "
                  "for the completion.")
         return 400, {"object": "error", "message": words, "type": "BadRequest", "code": 400}
-    if form == "tgi":
-        words = (f"Input validation error: `inputs` tokens + `max_new_tokens` must be <= {limit}. "
-                 f"Given: {prompt} `inputs` tokens and {wanted} `max_new_tokens`")
-        return 422, {"error": words, "error_type": "validation"}
     if form == "openai":
         words = (f"This model's maximum context length is {limit} tokens. However, you requested {prompt + wanted} "
                  f"tokens ({prompt} in the messages, {wanted} in the completion).")
@@ -191,7 +187,7 @@ class App:
             return refusal
         if time.monotonic() < self.ready_at:
             return web.json_response({"error": {"message": "Loading model"}}, status=503)
-        rows = [{"id": name, "object": "model", "root": self.options.root or name, "owned_by": self.options.owner}
+        rows = [{"id": name, "object": "model", "root": self.options.root or name, "owned_by": "test"}
                 for name in self.options.models.split(",")]
         if self.options.max_model_len:
             rows = [row | {"max_model_len": self.options.max_model_len} for row in rows]
@@ -294,10 +290,9 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     flag("--retry-after", default="0.1", help="header of 429 and 503")
     flag("--models", default="test-model")
     flag("--root", default="")
-    flag("--owner", default="test", help="vllm for a server that fills the context")
     flag("--version", default="1.0")
     flag("--max-model-len", type=int, default=0)
-    flag("--context-form", default="vllm", choices=["vllm", "openai", "sglang", "llamacpp", "tgi"])
+    flag("--context-form", default="vllm", choices=["vllm", "openai", "sglang", "llamacpp"])
     flag("--reject-field", default="")
     flag("--reasoning-mode", default="none", choices=["none", "field", "field2", "think", "unclosed", "prefilled"])
     flag("--probe-shift", type=float, default=0.0, help="another model's log-probabilities")

@@ -1,34 +1,43 @@
-"""HTTP that does not give up: retries, several servers, health, deadlines. Knows JSON bodies, not what they ask."""
+"""HTTP that does not give up: which URL is asked, what its reply means, what is asked again, when it is over."""
 
 from __future__ import annotations
 
 import asyncio
-import io
+import json
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from gen.engines import wire
-from gen.engines.balance import AllDown, Balance, Endpoint
-from gen.errors import EngineError, RecipeError, Unavailable
+from gen.errors import RecipeError, Unavailable
 
 T = TypeVar("T")
-Read = Callable[[Mapping[str, Any]], T]
-"""Makes a value of a reply's JSON, or raises wire.Unreadable: then the reply counts as a failure."""
-log = logging.getLogger(__name__)
-BUSY = 429
-PASSING = (408, 409, 425, BUSY)
+Read: TypeAlias = Callable[[Mapping[str, Any]], T]
+"""Makes a value of a reply's JSON, or raises wire.Unreadable: then it is asked again."""
+log = logging.getLogger("gen.engines.server")
+LOG_EVERY = 30.0
+BUSY, LOADING = 429, 503
+AGAIN = (408, 409, 425, BUSY)
 """Statuses that waiting may mend, besides 5xx."""
-BUSY_PATIENCE = 15
-"""How many times the patience a server may go on saying 429: it lives, it only has no room."""
+NO_API = "expected an OpenAI-compatible server; check --server"
+STOP = {
+    401: "put a valid key into GEN_API_KEY",
+    402: "nothing is left to pay with; the same command goes on later",
+    403: "put a valid key into GEN_API_KEY",
+    404: "check --server and --model",
+    405: NO_API,
+}
+"""Statuses that only the user can mend, and how. Every other 4xx is about the one request: it is refused."""
+FAILURES_TO_REST = 3
+REST_S, MAX_REST_S, HEALTH_S, CONNECT_S = 0.5, 15.0, 10.0, 10.0
 MISSES = 3
 """Failed health checks in a row after which the requests in flight are given up."""
-HEALTH_S = 10.0
+OPENING_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,34 +45,28 @@ class Limits:
     """How long what is waited for. Seconds, except `retries`; none of them decides what is answered."""
 
     retries: int = 8
-    """Attempts after which a request that keeps failing on living servers may count as hopeless."""
     backoff: float = 0.5
     """First wait between attempts; doubles, with jitter."""
     max_backoff: float = 30.0
     patience: float = 120.0
-    """Without any answer for so long, the run stops (and can go on later)."""
-    connect_timeout: float = 10.0
+    """Without any answer for so long, and after `retries`, the run stops (and can go on later)."""
     request_floor: float = 120.0
     """An attempt may take this long and one second more for each `request_floor_rate` tokens."""
     request_floor_rate: float = 1.0
     pulse: float = 15.0
     """While requests wait without an answer, the server's health is asked this often."""
 
-    def deadline(self, max_tokens: int) -> float:
-        return self.request_floor + max_tokens / self.request_floor_rate
+
+@dataclass(eq=False)
+class Refused(Exception):
+    """A server will not answer this request, ever."""
+
+    status: int
+    said: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reply(Generic[T]):
-    """What a server has settled: a value, or (None) a refusal with its status and words."""
-
-    value: T | None
-    status: int = 200
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
+@dataclass(eq=False)
+class Failed(Exception):
     """One attempt that came to nothing and says nothing about the request."""
 
     reason: str
@@ -73,176 +76,191 @@ class Failure:
     """Seconds that the server asked to wait."""
 
 
+@dataclass(eq=False, slots=True)
+class Endpoint:
+    """One URL and all that is known of it. Times are those of the event loop."""
+
+    url: str
+    failures: int = 0
+    """In a row. At FAILURES_TO_REST it rests: it is not asked until its health answers."""
+    trouble: Failed = field(default_factory=lambda: Failed("its health check fails"))
+    waiting: dict[asyncio.Timeout, float] = field(default_factory=dict)
+    """The deadline of each request in flight, and since when it has been waiting."""
+    told: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """host:port, the most of a URL that is ever shown."""
+        return urlsplit(self.url).netloc
+
+    @property
+    def is_resting(self) -> bool:
+        return self.failures >= FAILURES_TO_REST
+
+    def tell(self, what: str, why: str) -> None:
+        """To the log, each kind of trouble at most once in LOG_EVERY seconds."""
+        now = asyncio.get_running_loop().time()
+        if now - self.told.get(what, -LOG_EVERY) >= LOG_EVERY:
+            self.told[what] = now
+            log.warning("%s %s: %s", self.name, what, why)
+
+
 class Transport:
-    """A connection pool over several servers that serve the same."""
+    """An open connection pool over servers that serve the same. `key` is sent as bearer, and never shown."""
 
-    def __init__(self, urls: Sequence[str], width: int, limits: Limits) -> None:
-        self.endpoints = tuple(Endpoint(url) for url in urls)
-        self.hosts = tuple(endpoint.name for endpoint in self.endpoints)
-        self.limits, self._width, self._key, self._key_name = limits, width, "", ""
-        self._answered_at = 0.0
-        self._session: aiohttp.ClientSession | None = None
-        self._watch: asyncio.Task[None] | None = None
-
-    def start(self, key: str, key_name: str) -> None:
-        """Makes the pool; `key` is sent as bearer and otherwise only used to keep it out of messages."""
-        self._key, self._key_name = key, key_name
-        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+    def __init__(self, urls: Sequence[str], width: int, key: str, limits: Limits) -> None:
+        self.endpoints = [Endpoint(url) for url in urls]
+        self.limits, self._key, self._is_up = limits, key, asyncio.Event()
         self._session = aiohttp.ClientSession(
             # Room for health checks when all slots are taken. Servers close idle connections after 5 s (uvicorn):
             # ours go first, so that no request is sent into a closing one.
-            connector=aiohttp.TCPConnector(limit=self._width + len(self.endpoints) + 1, keepalive_timeout=4.0),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.limits.connect_timeout),
-            headers=headers, cookie_jar=aiohttp.DummyCookieJar(),
-        )  # fmt: skip
-        self._answered_at = asyncio.get_running_loop().time()
-        self._balance = Balance(self.endpoints, self.is_alive, self.limits.patience)
-        self._watch = asyncio.create_task(self._keep_watch())
+            connector=aiohttp.TCPConnector(limit=width + len(urls) + 1, keepalive_timeout=4.0),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
+            headers={"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})},
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        self._time = asyncio.get_running_loop().time
+        self._answered_at = self._time()
+        self._watches = [asyncio.create_task(self._watch(endpoint)) for endpoint in self.endpoints]
 
     async def close(self) -> None:
-        if self._session is None or self._watch is None:
-            return
-        session, self._session = self._session, None
-        self._watch.cancel()
-        await asyncio.gather(self._watch, self._balance.close(), return_exceptions=True)
-        await session.close()
+        for watch in self._watches:
+            watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
+        await self._session.close()
 
     def presentable(self, text: str) -> str:
-        return wire.presentable(text, self._key, self.hosts)
+        return wire.presentable(text, (self._key, *(endpoint.name for endpoint in self.endpoints)))
 
-    async def post(self, path: str, data: bytes, seconds: float, read: Read[T]) -> Reply[T]:
-        """The settled reply, however many attempts it takes; each may last `seconds`. Raises Unavailable."""
-        attempts, since, endpoint = 0, 0.0, None
+    async def ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None, seconds: float,
+        read: Read[T], at: Endpoint | None = None,
+    ) -> T:  # fmt: skip
+        """What `read` makes of the reply's JSON, however many attempts it takes; each may last `seconds`. With `at`,
+        that very URL is asked, and waited for only while it loads. Raises Refused, RecipeError, Unavailable."""
+        data = None if body is None else json.dumps(body).encode()
+        attempts, since, endpoint = 0, 0.0, at
         while True:
+            endpoint = at or await self._pick(endpoint)
             try:
-                endpoint = await self._balance.acquire(endpoint)
-            except AllDown:
-                last = "; ".join(dict.fromkeys(e.trouble for e in self.endpoints))
-                raise self.unavailable(", ".join(self.hosts), f"no answer, at last {last}") from None
-            try:
-                outcome = await self.attempt(endpoint, "POST", path, data, seconds, read)
-            finally:
-                self._balance.release(endpoint)
-            now = asyncio.get_running_loop().time()
-            if isinstance(outcome, Reply):
-                self._balance.succeeded(endpoint)
-                self._answered_at = now
-                return outcome
-            attempts, since, endpoint.trouble = attempts + 1, since or now, outcome.reason
-            if outcome.status != BUSY and self._balance.failed(endpoint):
-                log.warning("%s rests: %s", endpoint.name, outcome.reason)
-            self._check_patience(outcome, attempts, since, now, endpoint)
-            await asyncio.sleep(self._delay(outcome, attempts))
+                return await self._attempt(endpoint, method, path, data, seconds, read)
+            except Failed as failure:
+                attempts, since = attempts + 1, since or self._time()
+                self._failed(endpoint, failure)
+                if at and failure.status not in (BUSY, LOADING):
+                    is_over = attempts >= OPENING_TRIES
+                else:
+                    silence = self._time() - max(since, self._answered_at)
+                    is_over = attempts > self.limits.retries and silence > self.limits.patience
+                if is_over:
+                    raise self._unavailable(endpoint.name, f"{failure.reason}, {attempts} attempts", failure) from None
+                wait = self._delay(failure, attempts, at)
+            await asyncio.sleep(wait)
 
-    async def attempt(
+    async def _pick(self, avoid: Endpoint | None) -> Endpoint:
+        """The least loaded URL that is up, `avoid` only if it is the only one. Raises Unavailable."""
+        while not (up := [endpoint for endpoint in self.endpoints if not endpoint.is_resting]):
+            self._is_up.clear()
+            try:
+                await asyncio.wait_for(self._is_up.wait(), self.limits.patience)
+            except TimeoutError:
+                names, last = ", ".join(endpoint.name for endpoint in self.endpoints), self.endpoints[0].trouble
+                raise self._unavailable(names, f"no answer, at last {last.reason}", last) from None
+        return min(up, key=lambda endpoint: (endpoint is avoid, len(endpoint.waiting), random.random()))
+
+    async def _attempt(
         self, endpoint: Endpoint, method: str, path: str, data: bytes | None, seconds: float, read: Read[T]
-    ) -> Reply[T] | Failure:
-        """One question to one server. Cancelling it closes the connection, which makes the server stop generating."""
-        if self._session is None:
-            raise EngineError(f"{endpoint.name}: asked while closed; expected open() first")
-        began = asyncio.get_running_loop().time()
+    ) -> T:
+        """Cancelling it closes the connection, which makes the server stop generating."""
+        began = self._time()
         try:
             async with asyncio.timeout(seconds) as deadline:
                 endpoint.waiting[deadline] = began
                 try:
                     url = endpoint.url + path
-                    # aiohttp warns of bytes beyond 1 MiB: it would write them at one go.
-                    whole = io.BytesIO(data) if data is not None and len(data) > 2**20 else data
-                    async with self._session.request(method, url, data=whole, allow_redirects=False) as response:
+                    async with self._session.request(method, url, data=data, allow_redirects=False) as response:
                         raw = await response.read()
                 finally:
                     del endpoint.waiting[deadline]
         except TimeoutError:
-            return Failure(f"no answer within {asyncio.get_running_loop().time() - began:.3g} s")
+            raise Failed(f"no answer within {self._time() - began:.3g} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            return Failure(f"no connection ({type(error).__name__})")
-        return self._settle(endpoint, path, response.status, response.headers.get("Retry-After"), raw, read)
+            raise Failed(f"no connection ({type(error).__name__})") from None
+        status = response.status
+        if status == 200:
+            try:
+                value = read(wire.decode(raw))
+            except wire.Unreadable as error:
+                raise Failed(f"answered with {error}", status) from None
+            self._answered(endpoint)
+            return value
+        said = wire.complaint(raw)
+        # llama.cpp has said "too long" with 500, too.
+        if (status in AGAIN or status >= 500) and not wire.overflow(said):
+            raise Failed(f"answered {status}", status, wire.seconds(response.headers.get("Retry-After")))
+        self._answered(endpoint)
+        if advice := STOP.get(status, NO_API if status < 400 else ""):
+            sent = f"to {'the' if self._key else 'a request without a'} key" if status in (401, 403) else ""
+            told = sent or f"({self.presentable(said)})"
+            raise RecipeError(f"{endpoint.name}{path}: answered {status} {told}; {advice}")
+        raise Refused(status, said)
 
-    async def is_alive(self, endpoint: Endpoint) -> bool:
+    def _answered(self, endpoint: Endpoint) -> None:
+        self._answered_at, endpoint.failures = self._time(), 0
+        self._is_up.set()
+
+    def _failed(self, endpoint: Endpoint, failure: Failed) -> None:
+        endpoint.trouble = failure
+        endpoint.tell("is asked again", failure.reason)
+        if failure.status != BUSY:
+            endpoint.failures += 1
+            if endpoint.is_resting:
+                endpoint.tell("rests", failure.reason)
+
+    def _delay(self, failure: Failed, attempts: int, at: Endpoint | None) -> float:
+        if at is None and attempts < sum(not endpoint.is_resting for endpoint in self.endpoints):
+            return 0.0  # there is another server, not yet asked
+        if failure.wait is not None:  # a little later than asked, and not all at the same moment
+            return min(failure.wait, self.limits.patience) * random.uniform(1, 1.1) + random.uniform(0, 0.05)
+        return min(self.limits.max_backoff, self.limits.backoff * 2.0 ** min(attempts - 1, 16)) * random.uniform(0.5, 1)
+
+    def _unavailable(self, where: str, what: str, failure: Failed) -> Unavailable:
+        advice = "lower --width if it is overloaded" if failure.status else "start it or correct --server"
+        return Unavailable(
+            f"{where}: {what} (patience: {self.limits.patience:g} s); expected an OpenAI-compatible server; {advice}, "
+            "then give the same command again: it goes on where it stopped"
+        )
+
+    async def _watch(self, endpoint: Endpoint) -> None:
+        """Wakes the URL from its rest once it is healthy; gives up what waits there once it is no longer."""
+        rest, misses, due = REST_S, 0, 0.0
+        while True:
+            await asyncio.sleep(rest if endpoint.is_resting else min(REST_S, self.limits.pulse))
+            now = self._time()
+            if endpoint.is_resting:
+                rest, misses = min(2 * rest, MAX_REST_S), 0
+                if await self._is_healthy(endpoint) and endpoint.is_resting:
+                    # One more failure is enough to rest again: that it lives does not yet mean that it answers.
+                    endpoint.failures = FAILURES_TO_REST - 1
+                    self._is_up.set()
+                continue
+            rest = rest if endpoint.failures else REST_S
+            if now - min(endpoint.waiting.values(), default=now) < self.limits.pulse:
+                misses = 0
+            elif now >= due:
+                due = now + self.limits.pulse
+                misses = 0 if await self._is_healthy(endpoint) else misses + 1
+            if misses >= MISSES:
+                endpoint.failures = FAILURES_TO_REST
+                endpoint.tell("rests", "requests wait and its health check fails")
+                for deadline in endpoint.waiting:
+                    if not deadline.expired():
+                        deadline.reschedule(self._time())
+
+    async def _is_healthy(self, endpoint: Endpoint) -> bool:
         """Whether anything sound answers there: also a server that has no /health, but not one that fails."""
-        if self._session is None:
-            return False
         try:
             async with asyncio.timeout(HEALTH_S), self._session.get(f"{endpoint.url}/health") as response:
                 return response.status < 500
         except (TimeoutError, aiohttp.ClientError, OSError):
             return False
-
-    def unavailable(self, where: str, what: str) -> Unavailable:
-        return Unavailable(
-            f"{where}: {what} (patience: {self.limits.patience:g} s); expected an OpenAI-compatible server; "
-            "start it or correct --server, then give the same command again: it goes on where it stopped"
-        )
-
-    def _settle(
-        self, endpoint: Endpoint, path: str, status: int, later: str | None, raw: bytes, read: Read[T]
-    ) -> Reply[T] | Failure:
-        """What a reply means: an answer, a refusal, a failure to be tried again, or (raised) the end of the run."""
-        unreadable = ""
-        payload: Mapping[str, Any] = {"message": raw[:2000].decode("utf-8", "replace")} if status != 200 else {}
-        try:
-            payload = wire.decode(raw)
-            if status == 200:
-                return Reply(read(payload))
-        except wire.Unreadable as error:
-            unreadable = f"answered with {error}"
-        message = wire.complaint(payload)
-        # llama.cpp has said "too long" with 200 and with 500, too.
-        if (status == 200 or status >= 500) and wire.overflow(message, None):
-            return Reply(None, 400, message)
-        if status == 200:
-            return Failure(unreadable, status)
-        if status in PASSING or status >= 500:
-            return Failure(f"answered {status}", status, wire.retry_after(later, datetime.now(UTC)))
-        if status in (401, 402, 403, 404, 405) or status < 400:
-            raise self._refused(endpoint, path, status, message)
-        return Reply(None, status, message)
-
-    def _refused(self, endpoint: Endpoint, path: str, status: int, message: str) -> RecipeError:
-        where = f"{endpoint.name}{path}"
-        if status in (401, 403):
-            sent = "the key that was sent" if self._key else "a request without a key"
-            return RecipeError(f"{where}: answered {status} to {sent}; put a valid key into {self._key_name}")
-        if status == 402:
-            return RecipeError(f"{where}: answered 402: nothing is left to pay with; the same command goes on later")
-        if status == 404:
-            return RecipeError(f"{where}: answered 404 ({self.presentable(message)}); check --server and --model")
-        return RecipeError(f"{where}: answered {status}; expected an OpenAI-compatible server; check --server")
-
-    def _check_patience(self, failure: Failure, attempts: int, since: float, now: float, endpoint: Endpoint) -> None:
-        """Raises Unavailable when a request has been failing too long."""
-        if failure.status == BUSY:
-            is_over = now - max(since, self._answered_at) > self.limits.patience * BUSY_PATIENCE
-        else:
-            is_over = attempts > self.limits.retries and now - since > self.limits.patience
-        if is_over:
-            raise self.unavailable(endpoint.name, f"{attempts} attempts failed, the last one {failure.reason}")
-
-    def _delay(self, failure: Failure, attempts: int) -> float:
-        if attempts < sum(not e.is_resting for e in self.endpoints):
-            return 0.0  # there is another server, not yet asked
-        if failure.wait is not None:
-            # A little later than asked, and not all at the same moment.
-            wait = min(failure.wait, self.limits.patience * BUSY_PATIENCE)
-            return wait + random.uniform(0, 0.05 + 0.1 * wait)
-        return min(self.limits.max_backoff, self.limits.backoff * 2.0 ** min(attempts - 1, 16)) * random.uniform(0.5, 1)
-
-    async def _keep_watch(self) -> None:
-        while True:
-            await asyncio.sleep(self.limits.pulse)
-            await asyncio.gather(*map(self._feel_pulse, self.endpoints))
-
-    async def _feel_pulse(self, endpoint: Endpoint) -> None:
-        """Gives up what waits at a server that no longer lives: it is asked again, elsewhere if possible."""
-        now = asyncio.get_running_loop().time()
-        if all(now - since < self.limits.pulse for since in endpoint.waiting.values()):
-            endpoint.misses = 0
-            return
-        endpoint.misses = 0 if await self.is_alive(endpoint) else endpoint.misses + 1
-        if endpoint.misses >= MISSES:
-            if not endpoint.is_resting:
-                log.warning("%s rests: requests wait and its health check fails", endpoint.name)
-                self._balance.rest(endpoint)
-            for deadline in endpoint.waiting:
-                if not deadline.expired():
-                    deadline.reschedule(now)

@@ -20,12 +20,6 @@ CASES = {
     "a field, and an answer about tags": ("write </think>", "2+2", Split("write </think>", "2+2", False)),
     "a field, and tags all the same": ("<think>a</think>4", "b", Split("4", "b\n\na", False)),
     "a field and no answer": ("", "2+2", Split("", "2+2", False)),
-    "channels": (
-        "<|channel|>analysis<|message|>2+2<|end|><|start|>assistant<|channel|>final<|message|>4<|return|>",
-        "", Split("4", "2+2", False),
-    ),
-    "channels, cut": ("<|channel|>analysis<|message|>2+2", "", Split("", "2+2", True)),
-    "channels, only the first word": ("<|channel|>anal", "", Split("", "<|channel|>anal", True)),
     "channels without their tokens": ("analysis2+2assistantfinal4", "", Split("4", "2+2", False)),
     "a word that is no channel": ("analysis of variance", "", Split("analysis of variance", "", False)),
     "nothing": ("", "", Split("", "", False)),

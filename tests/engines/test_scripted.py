@@ -71,13 +71,13 @@ def test_rules_come_from_jsonl_or_toml_and_their_content_is_the_fingerprint(tmp_
 
 BAD = {
     "unknown key": ('{"reply": "a", "contain": "b"}', "rule 1: unknown key 'contain'; did you mean 'contains'"),
-    "no reply": ('{"step": "a"}', "neither of 'reply' and 'replies'"),
-    "two replies": ('{"reply": "a", "replies": ["b"]}', "both of 'reply' and 'replies'"),
-    "no text": ('{"replies": []}', "must be a list of texts"),
-    "a number": ('{"reply": "a", "step": 3}', "'step' is 3; expected a text"),
-    "a role": ('{"reply": "a", "role": "judgge"}', "role 'judgge' is unknown; did you mean 'judge'"),
-    "no object": ('["reply"]', "is a list; expected an object"),
-    "no JSON": ('{"reply": "a"}\n{reply', "jsonl:2: not JSON"),
+    "no reply": ('{"step": "a"}', "give one of 'reply' and 'replies'"),
+    "two replies": ('{"reply": "a", "replies": ["b"]}', "give one of 'reply' and 'replies'"),
+    "no text": ('{"replies": []}', "give one of 'reply' and 'replies'"),
+    "a number": ('{"reply": "a", "step": 3}', r"Expected `str \| null`, got `int` - at `\$.step`"),
+    "a role": ('{"reply": "a", "role": "judgge"}', "Invalid enum value 'judgge' - at .* roles: evolver, answerer, judge"),
+    "no object": ('["reply"]', "Expected `object`, got `array`; a rule has reply"),
+    "no JSON": ('{"reply": "a"}\n{reply', "jsonl:2: cannot be read as a script"),
 }
 
 
@@ -94,7 +94,7 @@ def test_a_script_that_is_not_there_or_not_toml_is_refused(tmp_path: Path) -> No
         Scripted(tmp_path / "none.jsonl")
     for text in ("rule = 3", "[[rules]]\nreply = 'a'", "reply ="):
         (tmp_path / "bad.toml").write_text(text)
-        with pytest.raises(RecipeError, match=r"expected \[\[rule\]\] tables"):
+        with pytest.raises(RecipeError, match=r"expected TOML with \[\[rule\]\] tables only"):
             Scripted(tmp_path / "bad.toml")
 
 

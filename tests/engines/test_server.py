@@ -92,7 +92,7 @@ def test_the_fingerprint_knows_weights_context_version_and_thinking_but_no_folde
         serve(models="tiny", no_logprobs=True) as blind,
     ):
         first = opened([one.url])
-        assert (first.model, first.context) == ("tiny", None)
+        assert first.model == "tiny"
         assert opened([same.url]).fingerprint == first.fingerprint
         others = [opened([s.url]).fingerprint for s in (other_weights, other_version, other_context, blind)]
         assert len({first.fingerprint, opened([one.url], thinking="on").fingerprint, *others}) == 6
@@ -194,31 +194,22 @@ def test_thinking_that_never_ends_is_truncated_reasoning() -> None:
     assert (done.text, done.finish) == ("", "reasoning_truncated")
 
 
-def test_half_a_character_is_refused_without_asking(plain: Any) -> None:
-    before = len(plain.requests())
-    (done,) = ask([plain.url], question("half \ud83d"))
-    assert done.finish == "refused"
-    assert len(plain.requests()) == before
-
-
 # -- what a server refuses ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("field", ["chat_template_kwargs", "seed"])
 def test_a_field_that_the_server_does_not_know_is_dropped_once_for_all(field: str) -> None:
-    async def run(url: str) -> Server:
+    async def run(url: str) -> None:
         engine = Server([url], **QUICK)
         await engine.open()
         for number in range(3):
             assert (await engine.complete(question(seed=number))).finish == "stop"
         await engine.close()
-        return engine
 
     with serve(reject_field=field, models="m") as server:
-        engine = asyncio.run(run(server.url))
+        asyncio.run(run(server.url))
         asked = [field in event["fields"] for event in server.events("ask")]
     assert asked == [True, False, False, False]
-    assert engine.deterministic is (field != "seed")
 
 
 def test_another_refusal_is_a_completion_with_the_servers_words() -> None:
@@ -229,32 +220,25 @@ def test_another_refusal_is_a_completion_with_the_servers_words() -> None:
     assert "Extra inputs are not permitted" in done.note
 
 
-@pytest.mark.parametrize("form", ["vllm", "openai", "sglang", "tgi"])
+@pytest.mark.parametrize("form", ["vllm", "openai", "sglang"])
 def test_max_tokens_that_do_not_fit_are_clamped_and_asked_once_more(form: str) -> None:
     with serve(max_model_len=40, context_form=form) as server:
         (done,) = ask([server.url], question("one two three four five six", max_tokens=38))
         sent = [event["max_tokens"] for event in server.events("ask")]
-    room = {"vllm": None, "sglang": 29}.get(form, 30)
+    room = None if form == "vllm" else 29
     assert sent == [38, room]
     assert done.prompt_tokens == 10
     assert done.completion_tokens <= 30
     assert done.note.startswith("max_tokens left to the server" if form == "vllm" else f"max_tokens clamped to {room}")
 
 
-@pytest.mark.parametrize("form", ["vllm", "openai", "sglang", "tgi", "llamacpp"])
+@pytest.mark.parametrize("form", ["vllm", "openai", "sglang", "llamacpp"])
 def test_a_prompt_that_does_not_fit_is_overlong(form: str) -> None:
     with serve(max_model_len=40, context_form=form) as server:
         (done,) = ask([server.url], question("word " * 50, max_tokens=8))
         assert len(server.requests()) == (2 if form == "vllm" else 1)
     assert (done.text, done.finish) == ("", "overlong")
     assert done.note == f"limit 40, prompt {41 if form == 'vllm' else 54}"
-
-
-def test_a_vllm_server_is_not_asked_for_more_than_it_can_ever_give() -> None:
-    with serve(max_model_len=40, owner="vllm") as server:
-        (done,) = ask([server.url], question(max_tokens=2048))
-        assert [event["max_tokens"] for event in server.events("ask")] == [None]
-    assert done.text
 
 
 def test_a_closed_engine_says_so(plain: Any) -> None:

@@ -182,12 +182,6 @@ def test_cancelling_closes_the_connection_so_that_the_server_stops() -> None:
         asyncio.run(run())
 
 
-def test_a_request_of_more_than_a_megabyte_goes_out_without_a_warning() -> None:
-    with serve() as server:
-        (done,) = ask([server.url], question("word " * 250_000))
-    assert done.prompt_tokens == 250_004
-
-
 @pytest.mark.parametrize(("status", "hint"), [
     (401, "put a valid key into GEN_API_KEY"), (402, "nothing is left to pay with"), (404, "check --server and --model"),
     (405, "expected an OpenAI-compatible server"), (307, "expected an OpenAI-compatible server"),
@@ -203,3 +197,22 @@ def test_a_busy_server_is_waited_for_as_long_as_it_answers_others() -> None:
     with serve(fail_first="429:20", retry_after="0.05", delay=10) as server:
         done = ask([server.url], *(question(seed=n) for n in range(10)), patience=0.3, width=4)
     assert all(c.text for c in done)
+
+
+def test_a_server_that_stays_overloaded_ends_the_run_with_advice_about_the_width() -> None:
+    for status in ("429", "503"):
+        with serve(fail_first=f"{status}:99", retry_after="0.01") as server:
+            with pytest.raises(Unavailable, match=rf"answered {status}.* lower --width .* the same command"):
+                ask([server.url], question(), patience=0.2, retries=3)
+            assert len(server.requests()) >= 3
+
+
+def test_the_log_tells_of_each_trouble_once_and_never_the_key(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("GEN_API_KEY", "sk-very-secret-0123")
+    with serve(fail_first="500:12", key="sk-very-secret-0123") as server:
+        ask([server.url], *(question(seed=n) for n in range(8)))
+    told = [record.getMessage() for record in caplog.records if record.name == "gen.engines.server"]
+    host = server.url.removeprefix("http://")
+    assert told == [f"{host} is asked again: answered 500", f"{host} rests: answered 500"]
