@@ -23,10 +23,33 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
 }
 """What each prompt does to a task: its own transform first, then the nearest one for a task without room."""
 DEPTH = [name for name in OPERATIONS if name != "evolve/breadth"]
-EARLY = {"evolve/answer": 35, **dict.fromkeys(DEPTH, 9), "evolve/breadth": 7, "evolve/equal": 13}
-LATE = {"evolve/answer": 48, **dict.fromkeys(DEPTH, 4), "evolve/breadth": 4, "evolve/equal": 28}
-"""How often each prompt occurs: rewrites, learned in the first 2M tokens, make room for what takes longer."""
-NAMES = sorted(EARLY)
+NAMES = sorted([*OPERATIONS, "evolve/answer", "evolve/equal"])
+SLOW = ("filter", "tally", "name", "member", "count", "sort", "who", "what")
+"""The families whose answers take longest to learn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """How often each prompt occurs from the training step `start` on."""
+
+    start: int
+    answer: int
+    equal: int
+    depth: int
+    """For each in-depth operation; `complicate` and `breadth` have their own."""
+    complicate: int
+    breadth: int
+    slow: float = 0.0
+    """Share of the tasks to answer that are drawn from the slow families alone."""
+
+    def weights(self) -> list[int]:
+        own = {"evolve/answer": self.answer, "evolve/equal": self.equal, "evolve/complicate": self.complicate,
+               "evolve/breadth": self.breadth}
+        return [own.get(name, self.depth) for name in NAMES]
+
+
+STAGES = (Stage(0, 35, 13, 9, 9, 7), Stage(800, 48, 28, 4, 4, 4), Stage(1200, 50, 16, 5, 8, 6, slow=0.5))
+"""Rewrites are learned first; then they make room for verdicts, and these for answers."""
 DEFAULTS = {"domain": "", "language": "", "min_added": 10, "max_added": 20}
 
 
@@ -85,16 +108,18 @@ def reply(name: str, task: Task) -> str:
     return f"{text}\n<input>\n{task.input}\n</input>" if data else text
 
 
-def example(prompts: Prompts, name: str, rng: random.Random) -> tuple[Example, tuple[Task, ...]]:
+def example(prompts: Prompts, name: str, rng: random.Random, slow: float = 0.0) -> tuple[Example, tuple[Task, ...]]:
     """One example for prompt `name`, and the tasks that occur in it."""
     prompt = prompts.get(name)
     if name == "evolve/equal":
         first, second = pair(rng)
         messages = ask(prompt, first=first.text, second=second.text)
         return Example(name, messages, "Equal" if equal(first, second) else "Not equal"), (first, second)
-    task = grown(rng, rng.choice([0, 0, 0, 1, 2, 3] if name == "evolve/answer" else [0, 0, 1, 1, 2, 2]))
+    answer = name == "evolve/answer"
+    family = rng.choice(SLOW) if answer and slow and rng.random() < slow else None
+    task = grown(rng, rng.choice([0, 0, 0, 1, 2, 3] if answer else [0, 0, 1, 1, 2, 2]), family)
     messages = ask(prompt, instruction=task.instruction, input=task.input)
-    if name == "evolve/answer":
+    if answer:
         return Example(name, messages, solve(task)), (task,)
     done = applied(name, task, rng)
     if done is None:
@@ -102,11 +127,10 @@ def example(prompts: Prompts, name: str, rng: random.Random) -> tuple[Example, t
     return Example(name, messages, reply(name, done[1])), (task, done[1])
 
 
-def examples(prompts: Prompts, rng: random.Random, late: bool = False) -> Iterator[Example]:
-    """Endless training examples without any held-out instance."""
-    weights = [(LATE if late else EARLY)[n] for n in NAMES]
+def examples(prompts: Prompts, rng: random.Random, step: int = 0) -> Iterator[Example]:
+    """Endless training examples for one step of the training, without any held-out instance."""
+    stage = next(s for s in reversed(STAGES) if s.start <= step)
     while True:
-        name = rng.choices(NAMES, weights)[0]
-        made, tasks = example(prompts, name, rng)
+        made, tasks = example(prompts, rng.choices(NAMES, stage.weights())[0], rng, stage.slow)
         if not any(held_out(t) for t in tasks):
             yield made

@@ -27,7 +27,7 @@ from gen.world import VERSION
 
 SHAPE = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 8, "num_key_value_heads": 8,
          "intermediate_size": 640, "max_position_embeddings": 4096, "rope_theta": 10000.0, "tie_word_embeddings": True}
-DECAY = 0.25
+DECAY = 0.4
 """Share of the whole training over which the learning rate falls."""
 
 
@@ -42,8 +42,6 @@ class Plan:
     """Parts of a step, by length, so that little is padding."""
     rate: float = 3e-3
     warmup: int = 100
-    turn: int = 800
-    """From this step on the prompts occur as often as late in training."""
     shape: dict[str, Any] = field(default_factory=lambda: dict(SHAPE))
 
 
@@ -79,7 +77,7 @@ class Trainer:
     def step(self) -> dict[str, float]:
         """One step on fresh examples; the mean loss per reply token of each prompt."""
         plan, rng = self.plan, random.Random(derive_seed(self.plan.seed, self.state["step"]))
-        source = examples(self.prompts, rng, late=self.state["step"] >= plan.turn)
+        source = examples(self.prompts, rng, self.state["step"])
         batch = sorted(((e.prompt, *self.encode(e)) for e in (next(source) for _ in range(plan.batch))),
                        key=lambda row: len(row[1]))
         losses: dict[str, list[float]] = defaultdict(list)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from gen.micro.train import Plan, Trainer, run
+from gen.micro.train import DECAY, Plan, Trainer, run
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,
         "intermediate_size": 16, "max_position_embeddings": 64, "tie_word_embeddings": True}
@@ -33,7 +33,7 @@ def test_resumed_training_equals_uninterrupted_training_bit_by_bit(tmp_path):
     run(whole, tmp_path / "whole", steps=8, minutes=None)
     part = tiny()
     for _ in range(3):
-        part.state["decay"] = [6, 8]
+        part.state["decay"] = [int(8 * (1 - DECAY)), 8]
         part.step()
     part.save(tmp_path)
     resumed = Trainer.load(tmp_path)
@@ -48,8 +48,9 @@ def test_minutes_decide_when_the_rate_falls_and_the_end(tmp_path):
     trainer = tiny()
     trainer.state.update(step=9, seconds=80.0)
     run(trainer, tmp_path, steps=None, minutes=1)
-    assert trainer.state["decay"] == [10, 13]
-    assert trainer.state["step"] == 13
+    end = round(10 / (1 - DECAY))
+    assert trainer.state["decay"] == [10, end]
+    assert trainer.state["step"] == end
     assert trainer.rate() < 0.03 * trainer.plan.rate
 
 
