@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Annotated, Any, TypeAlias, get_args
 
 import msgspec
 
@@ -22,9 +21,8 @@ Answer: TypeAlias = Callable[[Request], str | Completion]
 class Rule(msgspec.Struct, frozen=True):
     """One canned reply and when to give it: all conditions that are set must hold."""
 
-    reply: str | None = None
-    replies: tuple[str, ...] = ()
-    """Instead of `reply`: one of them, picked by the request's seed."""
+    reply: str | Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    """Of several, one is picked by the request's seed."""
     role: Role | None = None
     step: str | None = None
     contains: str = ""
@@ -37,18 +35,12 @@ class Rule(msgspec.Struct, frozen=True):
         return said and self.role in (None, request.role) and self.step in (None, request.step)
 
 
-FORM = (
-    "a rule has reply (a text) or replies (texts), and may have role, step, contains, finish, reasoning; "
-    f"roles: {', '.join(get_args(Role))}; finishes: {', '.join(get_args(Finish))}"
-)
-
-
 class Scripted(Engine):
     """Answers by rules, the first that matches, or by a function; what it answers depends on the request alone.
 
-    `rules` is a function from a request to its reply, or rules (see `Rule`) as mappings, or a file of them: JSONL
-    with a rule a line, or TOML with `[[rule]]` tables. A function is known by its source text (fingerprint): what
-    it reads from elsewhere is not seen. `delay` is in seconds. Token counts are counts of words."""
+    `rules` is a function from a request to its reply, or rules (see `Rule`) as mappings, or a TOML file of them as
+    `[[rule]]` tables. A function is known by its source text (fingerprint): what it reads from elsewhere is not
+    seen. `delay` is in seconds. Token counts are counts of words."""
 
     model = "scripted"
 
@@ -84,41 +76,31 @@ class Scripted(Engine):
     def _by_rules(self, request: Request) -> Completion:
         for rule in self._rules:
             if rule.matches(request):
-                replies = rule.replies or (rule.reply or "",)
+                replies = (rule.reply,) if isinstance(rule.reply, str) else rule.reply
                 return Completion(replies[request.seed % len(replies)], rule.finish, rule.reasoning)
-        row = json.dumps({"role": request.role, "step": request.step, "reply": "..."})
+        row = f'[[rule]]\nrole = "{request.role}"\nstep = "{request.step}"\nreply = "..."'
         raise EngineError(
             f"{self._where}: none of {len(self._rules)} rules matches role {request.role!r}, step {request.step!r}, "
-            f"which says {request.messages[-1].content[:200]!r}; add a rule such as {row}"
+            f"which says {request.messages[-1].content[:200]!r}; add a rule such as\n{row}"
         )
 
 
 def _read(path: Path) -> list[Any]:
-    where = str(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".toml":
-            tables = tomllib.loads(text)
-            if [*tables] != ["rule"] or not isinstance(tables["rule"], list):
-                raise ValueError(f"it holds {[*tables]}")
-            return tables["rule"]
-        rows = []
-        for number, line in enumerate(text.split("\n"), 1):
-            where = f"{path}:{number}"
-            rows += [json.loads(line)] if line.strip() else []
-        return rows
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        if [*tables] != ["rule"] or not isinstance(tables["rule"], list):
+            raise ValueError(f"it holds {[*tables]}")
     except (OSError, ValueError) as error:
-        form = "TOML with [[rule]] tables only, or JSONL with a rule a line"
-        raise RecipeError(f"{where}: cannot be read as a script ({error}); expected {form}") from None
+        raise RecipeError(f"{path}: cannot be read as a script ({error}); expected [[rule]] tables in TOML") from None
+    return tables["rule"]
 
 
 def _rule(row: Any, where: str) -> Rule:
     if isinstance(row, dict) and (unknown := next((key for key in row if key not in Rule.__struct_fields__), None)):
         raise RecipeError(f"{where}: unknown key {unknown!r}; {nearest(unknown, Rule.__struct_fields__)}")
     try:
-        rule = msgspec.convert(row, Rule)
+        return msgspec.convert(row, Rule)
     except msgspec.ValidationError as error:
-        raise RecipeError(f"{where}: {error}; {FORM}") from None
-    if (rule.reply is None) == (not rule.replies):
-        raise RecipeError(f"{where}: give one of 'reply' and 'replies'; {FORM}")
-    return rule
+        roles, finishes = ", ".join(get_args(Role)), ", ".join(get_args(Finish))
+        form = f"a rule has a reply, a text or several; roles: {roles}; finishes: {finishes}"
+        raise RecipeError(f"{where}: {error}; {form}") from None

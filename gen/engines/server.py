@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from gen.core import Completion, Engine, Message, Request, Sampling, digest
@@ -36,8 +36,6 @@ class Server(Engine):
     def __init__(
         self, urls: Sequence[str], model: str | None = None, *, width: int = 64, thinking: str = "off", **limits: Any
     ) -> None:
-        if thinking not in get_args(Thinking):
-            raise RecipeError(f"--thinking: {thinking!r} is unknown; {nearest(thinking, get_args(Thinking))}")
         self.width, self.model, self.fingerprint = width, wire.basename(model or ""), ""
         self._urls = tuple(dict.fromkeys(map(wire.base_url, urls)))
         self._served, self._thinking, self._limits = model or "", cast(Thinking, thinking), Limits(**limits)
@@ -143,9 +141,9 @@ class Server(Engine):
             raise RecipeError(f"{endpoint.name} does not serve --model {self._served!r}; {hint}")
         self.model, row = wire.basename(self._served), rows[names.index(self._served)]
         try:
-            version = await transport.ask("GET", "/version", None, 30.0, _version, endpoint)
+            version = await transport.ask("GET", "/version", None, 30.0, lambda told: told.get("version"), endpoint)
         except (Refused, RecipeError, Unavailable):  # most have no such page
-            version = ""
+            version = None
         root = wire.basename(str(row.get("root") or ""))
         return {"model": self.model, "root": root, "context": row.get("max_model_len"), "version": version}
 
@@ -168,7 +166,3 @@ def _listed(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     if not isinstance(rows, list):
         raise wire.Unreadable("JSON that lists no models")
     return [row for row in rows if isinstance(row, dict) and "id" in row]
-
-
-def _version(payload: Mapping[str, Any]) -> str:
-    return str(payload.get("version") or "")

@@ -97,6 +97,11 @@ class Endpoint:
     def is_resting(self) -> bool:
         return self.failures >= FAILURES_TO_REST
 
+    def failed(self, failure: Failed) -> None:
+        self.trouble = failure
+        self.failures += failure.status != BUSY
+        self.tell("rests" if self.is_resting else "is asked again", failure.reason)
+
     def tell(self, what: str, why: str) -> None:
         """To the log, each kind of trouble at most once in LOG_EVERY seconds."""
         now = asyncio.get_running_loop().time()
@@ -146,7 +151,7 @@ class Transport:
                 return await self._attempt(endpoint, method, path, data, seconds, read)
             except Failed as failure:
                 attempts, since = attempts + 1, since or self._time()
-                self._failed(endpoint, failure)
+                endpoint.failed(failure)
                 if at and failure.status not in (BUSY, LOADING):
                     is_over = attempts >= OPENING_TRIES
                 else:
@@ -208,14 +213,6 @@ class Transport:
     def _answered(self, endpoint: Endpoint) -> None:
         self._answered_at, endpoint.failures = self._time(), 0
         self._is_up.set()
-
-    def _failed(self, endpoint: Endpoint, failure: Failed) -> None:
-        endpoint.trouble = failure
-        endpoint.tell("is asked again", failure.reason)
-        if failure.status != BUSY:
-            endpoint.failures += 1
-            if endpoint.is_resting:
-                endpoint.tell("rests", failure.reason)
 
     def _delay(self, failure: Failed, attempts: int, at: Endpoint | None) -> float:
         if at is None and attempts < sum(not endpoint.is_resting for endpoint in self.endpoints):
