@@ -127,4 +127,4 @@ def test_nothing_names_a_machine():
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).suffix in (".py", ".toml", ".md", ".txt", ".jinja", "") and (ROOT / name).is_file():
-            assert str(ROOT.parent) + "/" not in (ROOT / name).read_text(errors="ignore"), f"{name} holds a path of this machine"
+            assert f"{ROOT}/" not in (ROOT / name).read_text(errors="ignore"), f"{name} holds a path of this machine"

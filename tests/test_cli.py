@@ -1,0 +1,283 @@
+"""The command line as a user meets it: real processes, canned replies, messages that say what to do."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = """
+[[rule]]
+step = "complicate"
+replies = ["<instruction>\\nWhich row of the table below is the cheapest one?\\n</instruction>\\n<input>\\n| a | 1 |\\n</input>"]
+[[rule]]
+role = "evolver"
+replies = ["<instruction>\\nName three rivers, and say for each where it ends.\\n</instruction>",
+           "<instruction>\\nExplain in two sentences why rivers bend, with one example.\\n</instruction>", "no tags"]
+[[rule]]
+role = "judge"
+replies = ["Not equal", "Not equal", "Equal"]
+[[rule]]
+replies = ["A plain answer.", "Another [bold]answer[/bold] \\u001b[31mred.", "I'm sorry, but I can't help with that."]
+"""
+
+
+def gen(*args, cwd, env=None):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", **(env or {})}
+    return subprocess.run([sys.executable, "-m", "gen", *map(str, args)], cwd=cwd, capture_output=True, text=True, env=environment)
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "script.toml").write_text(SCRIPT)
+    rows = [{"instruction": f"Name river number {i}.", "output": "" if i % 2 else "The Rhine."} for i in range(6)]
+    (tmp_path / "seeds.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return tmp_path
+
+
+@pytest.fixture
+def evolved(place):
+    done = gen("evolve", "seeds.jsonl", "--model", "script:script.toml", "--out", "run", cwd=place)
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+def dataset(folder):
+    return [json.loads(line) for line in (folder / "dataset.jsonl").read_text().splitlines()]
+
+
+def test_help_is_short_and_names_every_command():
+    told = gen("--help", cwd=ROOT)
+    assert told.returncode == 0
+    assert len(told.stdout.splitlines()) < 30
+    for word in ("evolve", "run", "show", "funnel", "regate", "export", "loops", "filters", "prompts"):
+        assert word in told.stdout
+
+
+def test_every_parameter_of_the_loop_and_of_each_filter_is_a_flag(tmp_path):
+    from gen import catalog
+
+    short, long = gen("evolve", "--help", cwd=ROOT).stdout, gen("evolve", "--help-all", cwd=ROOT).stdout
+    assert "--slack" in short
+    assert "[1..100]" in " ".join(short.split())
+    assert "--rouge.threshold" not in short
+    for kind, name in catalog.names("loop", "rule", "dedup"):
+        for p in catalog.parameters(catalog.load(name, kind)):
+            flag = p.name.replace("_", "-") if kind == "loop" else f"{name}.{p.name.replace('_', '-')}"
+            assert f"--{flag}" in long or f"--{flag}." in long
+
+
+def test_a_run_tells_where_the_dataset_is_and_what_became_of_the_candidates(evolved):
+    again = gen("evolve", "seeds.jsonl", "--model", "script:script.toml", "--out", "run", cwd=evolved)
+    assert again.returncode == 0
+    assert "already finished" in again.stdout
+    assert "run/dataset.jsonl" in again.stdout
+    for name in ("pool.db", "recipe.toml", "dataset.jsonl", "README.md", "run.log"):
+        assert (evolved / "run" / name).exists()
+    assert (evolved / "run").stat().st_mode & 0o777 == 0o700
+    rows = dataset(evolved / "run")
+    assert rows[0]["messages"][0] == {"role": "user", "content": "Name river number 0."}
+    assert {0, 1} <= {r["meta"]["round"] for r in rows}
+
+
+def test_without_out_the_same_command_means_go_on(place):
+    args = ("evolve", "seeds.jsonl", "--model", "script:script.toml", "--json", "--quiet")
+    first = json.loads(gen(*args, "--rounds", 1, cwd=place).stdout)
+    second = json.loads(gen(*args, "--rounds", 2, cwd=place).stdout)
+    other = json.loads(gen(*args, "--seed", 1, cwd=place).stdout)
+    assert first["folder"] == second["folder"] != other["folder"]
+    assert first["folder"].startswith("runs/evolve-")
+    assert len(first["folder"]) == len("runs/evolve-") + 8
+    assert second["kept"] >= first["kept"]
+    fresh = json.loads(gen(*args, "--rounds", 2, "--out", "straight", cwd=place).stdout)
+    assert (place / "straight/dataset.jsonl").read_bytes() == (place / second["folder"] / "dataset.jsonl").read_bytes()
+    assert fresh["why"] == "complete"
+
+
+def test_a_changed_deciding_key_is_refused_and_shown_a_running_key_is_not(evolved):
+    args = ("evolve", "seeds.jsonl", "--model", "script:script.toml", "--out", "run")
+    refused = gen(*args, "--slack", "2", cwd=evolved)
+    assert refused.returncode == 2
+    assert "params.slack: 3.0 -> 2.0" in refused.stderr
+    fewer = gen(*args, "--rounds", "2", cwd=evolved)
+    assert fewer.returncode == 2
+    assert "rounds can only grow" in fewer.stderr
+    assert gen(*args, "--width", "2", cwd=evolved).returncode == 0
+
+
+def test_other_replies_behind_the_same_name_are_refused(evolved):
+    (evolved / "script.toml").write_text(SCRIPT.replace("plain", "simple"))
+    refused = gen("evolve", "seeds.jsonl", "--model", "script:script.toml", "--out", "run", "--rounds", "4", cwd=evolved)
+    assert refused.returncode == 2
+    assert "fingerprint changed" in refused.stderr
+
+
+def test_the_printed_recipe_is_what_the_flags_amount_to(place):
+    args = ("seeds.jsonl", "--model", "script:script.toml", "--rounds", "2", "--with", "rouge", "--rouge.threshold", "0.6",
+            "--operations.breadth", "0", "--map", "instruction=instruction")  # fmt: skip
+    printed = gen("evolve", *args, "--print-recipe", cwd=place)
+    (place / "mine.toml").write_text(printed.stdout)
+    by_flags = json.loads(gen("evolve", *args, "--json", "--quiet", cwd=place).stdout)
+    by_file = gen("run", "mine.toml", "--json", "--quiet", cwd=place)
+    assert json.loads(by_file.stdout)["folder"] == by_flags["folder"]
+    assert json.loads(by_file.stdout)["why"] == "finished"
+    more = json.loads(gen("evolve", "--recipe", "mine.toml", "--rounds", "3", "--json", "--quiet", cwd=place).stdout)
+    assert (more["folder"], more["why"]) == (by_flags["folder"], "complete")
+    saved = (place / by_flags["folder"] / "recipe.toml").read_text()
+    assert "threshold = 0.6" in saved
+
+
+MISTAKES = {
+    ("evlove",): "did you mean 'evolve'",
+    ("evolve", "nowhere.jsonl"): "nowhere.jsonl",
+    ("evolve", "seed.jsonl"): "seeds.jsonl",
+    ("evolve", "--slack", "0"): "slack = 0",
+    ("evolve", "--gate", "lenght"): "did you mean 'length'",
+    ("evolve", "--without", "rouge"): "--without rouge: not in the gate",
+    ("evolve", "--rouge.threshold", "0.5"): "this filter is not in the gate",
+    ("evolve", "--rounds", "many"): "--rounds",
+    ("evolve", "--nonsense"): "--nonsense",
+    ("evolve", "--prompts", "nowhere"): "not a folder",
+    ("evolve", "--map", "instruction"): "expected FIELD=COLUMN",
+    ("evolve", "--model", "script:nowhere.toml"): "nowhere.toml",
+    ("evolve", "--model", "no/such-model", "--quiet"): "no/such-model",
+    ("evolve", "--against", "seeds.jsonl", "--without", "exact"): "--against: no filter of the gate",
+    ("run", "nowhere.toml"): "cannot be read",
+    ("show", "nowhere"): "no such folder",
+    ("funnel", "."): "pool.db",
+    ("export", "nowhere"): "no such folder",
+    ("regate", "nowhere", "--recipe", "x.toml"): "no run is here",
+    ("prompts", "show", "evolve/depen"): "did you mean 'evolve/deepen'",
+    ("filters", "rogue"): "did you mean 'rouge'",
+}
+
+
+@pytest.mark.parametrize("args", MISTAKES, ids=" ".join)
+def test_a_mistake_gets_a_message_and_exit_code_2(args, place):
+    done = gen(*args, cwd=place, env={"HF_HUB_OFFLINE": "1"})
+    assert done.returncode == 2, done.stderr
+    assert MISTAKES[args] in " ".join((done.stderr + done.stdout).split())
+    assert "Traceback" not in done.stderr
+
+
+def test_bad_rows_are_counted_and_skipped_unless_strict(place):
+    with (place / "seeds.jsonl").open("ab") as file:
+        file.write(b'{"instruction": 3}\nnot json\n\xff\xfe\n{"instruction": "Name river number 0.", "output": "The Rhine."}\n')
+    args = ("evolve", "seeds.jsonl", "--model", "script:script.toml", "--rounds", "1")
+    loose = gen(*args, cwd=place)
+    assert loose.returncode == 0
+    for line in (7, 8, 9, 10):
+        assert f"seeds.jsonl, line {line}" in " ".join(loose.stderr.split())
+    strict = gen(*args, "--strict", cwd=place)
+    assert strict.returncode == 2
+    assert "line 7" in strict.stderr
+
+
+def test_show_tells_the_whole_story_and_no_escape_reaches_the_terminal(evolved):
+    deepest = max(dataset(evolved / "run"), key=lambda r: r["meta"]["round"])
+    told = gen("show", "run", deepest["id"][:10], cwd=evolved)
+    assert told.returncode == 0, told.stderr
+    for word in (deepest["instruction"][:40], "family", "question 1: evolver", "gate run 1: kept", "reply"):
+        assert word in " ".join(told.stdout.split())
+    everything = "".join(gen("show", "run", r["id"], cwd=evolved).stdout for r in dataset(evolved / "run")[:8])
+    assert "\x1b[31m" not in everything
+    facts = json.loads(gen("show", "run", deepest["id"], "--json", cwd=evolved).stdout)
+    assert facts["sample"]["id"] == deepest["id"]
+    assert [q[0]["role"] for q in facts["asked"]] == ["evolver", "judge", "answerer"]
+    assert gen("show", "run", "zzzz", cwd=evolved).returncode == 2
+
+
+def test_a_dropped_sample_can_be_asked_why(evolved):
+    import sqlite3
+
+    with sqlite3.connect(evolved / "run/pool.db") as db:
+        [(dropped,)] = db.execute("SELECT id FROM sample WHERE failed_for = 'rewrite_unparsed' LIMIT 1").fetchall()
+    db.close()
+    told = gen("show", "run", dropped, cwd=evolved).stdout
+    assert "dropped by evolve: rewrite_unparsed" in told
+    assert "no tags" in told
+
+
+def test_regate_moves_thresholds_and_asks_no_question(evolved):
+    before = dataset(evolved / "run")
+    (evolved / "tight.toml").write_text('[gate]\nfilters = ["length"]\n[gate.length]\nmin_instruction_words = 6\n')
+    done = gen("regate", "run", "--recipe", "tight.toml", "--json", cwd=evolved)
+    assert done.returncode == 0, done.stderr
+    after = dataset(evolved / "run")
+    assert 0 < len(after) < len(before)
+    assert all(len(r["instruction"].split()) >= 6 for r in after if not r["input"])
+    assert json.loads(done.stdout)["asked"] == 0
+    assert json.loads(gen("funnel", "run", "--gate-run", "1", "--json", cwd=evolved).stdout) != json.loads(
+        gen("funnel", "run", "--json", cwd=evolved).stdout
+    )
+    (evolved / "other.toml").write_text("seed = 9\n")
+    refused = gen("regate", "run", "--recipe", "other.toml", cwd=evolved)
+    assert refused.returncode == 2
+    assert "seed: 0 -> 9" in refused.stderr
+    on = gen("run", "run/recipe.toml", "--out", "run", "--json", cwd=evolved)
+    assert json.loads(on.stdout)["kept"] == len(after)
+
+
+def test_a_run_that_kept_little_says_why_and_what_to_change(place):
+    (place / "script.toml").write_text('[[rule]]\nreply = "I do not know about tags."\n')
+    done = gen("evolve", "seeds.jsonl", "--model", "script:script.toml", "--no-seeds-too", cwd=place)
+    assert done.returncode == 0
+    assert "only 0 of 18 candidates were kept" in done.stdout
+    assert "100% rewrite_unparsed" in done.stdout
+    assert "a stronger evolver" in done.stdout
+
+
+def test_export_writes_trainer_formats(evolved):
+    messages = gen("export", "run", "--to", "m.jsonl", cwd=evolved)
+    assert messages.returncode == 0
+    alpaca = gen("export", "run", "--format", "alpaca", cwd=evolved)
+    rows = [json.loads(line) for line in alpaca.stdout.splitlines()]
+    assert {"instruction", "input", "output"} <= set(rows[0])
+    assert len(rows) == len((evolved / "m.jsonl").read_text().splitlines()) == len(dataset(evolved / "run"))
+    assert gen("export", "run", "--format", "parquett", cwd=evolved).returncode == 2
+
+
+def test_what_must_not_be_repeated_is_not(evolved):
+    rows = dataset(evolved / "run")
+    (evolved / "owned.jsonl").write_text("".join(json.dumps({"instruction": r["instruction"], "input": r["input"]}) + "\n" for r in rows))
+    args = ("seeds.jsonl", "--model", "script:script.toml", "--against", "owned.jsonl", "--json", "--quiet")
+    done = json.loads(gen("evolve", *args, cwd=evolved).stdout)
+    assert done["kept"] == 0
+    assert done["folder"] != "run"
+    assert sum(r["count"] for r in done["funnel"] if r["reason"] == "duplicate") >= len(rows)
+
+
+def test_the_card_says_what_made_the_dataset(evolved):
+    card = (evolved / "run/README.md").read_text()
+    for word in ("arXiv 2304.12244", "evolve/deepen", "scripted", "max\\_share", "gen evolve seeds.jsonl", "unknown", "canned"):
+        assert word in card
+    assert str(evolved) not in card
+
+
+def test_plain_lines_tell_the_progress_where_there_is_no_terminal(place):
+    slow = SCRIPT + "\n"
+    (place / "script.toml").write_text(slow)
+    code = (
+        "from gen.engines import scripted; import gen.cli, gen.progress; gen.progress.LINE_EVERY = gen.progress.EVERY = 0.02;"
+        "s = scripted.Scripted.__init__; scripted.Scripted.__init__ = lambda self, *a, **k: s(self, *a, **{**k, 'delay': 0.05});"
+        "gen.cli.main(['evolve', 'seeds.jsonl', '--model', 'script:script.toml'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert "in flight" in done.stderr
+    assert "tokens/s" in done.stderr
+    quiet = gen("evolve", "seeds.jsonl", "--model", "script:script.toml", "--quiet", "--seed", "2", cwd=place)
+    assert "in flight" not in quiet.stderr
+
+
+def test_parts_are_listed(place):
+    filters = json.loads(gen("filters", "--json", cwd=place).stdout)
+    assert {"exact", "rouge", "length"} <= {f["name"] for f in filters}
+    assert json.loads(gen("loops", "--json", cwd=place).stdout)[0]["name"] == "evolve"
+    assert len(json.loads(gen("prompts", "list", "--json", cwd=place).stdout)) == 8
+    copied = gen("prompts", "copy", "evolve/deepen", "--to", "mine", cwd=place)
+    assert copied.returncode == 0
+    assert (place / "mine/evolve/_depth.jinja").exists()
+    assert gen("prompts", "copy", "evolve/deepen", "--to", "mine", cwd=place).returncode == 2
