@@ -12,16 +12,16 @@ ROOT = Path(__file__).parents[1]
 SCRIPT = """
 [[rule]]
 step = "complicate"
-replies = ["<instruction>\\nWhich row of the table below is the cheapest one?\\n</instruction>\\n<input>\\n| a | 1 |\\n</input>"]
+reply = ["<instruction>\\nWhich row of the table below is the cheapest one?\\n</instruction>\\n<input>\\n| a | 1 |\\n</input>"]
 [[rule]]
 role = "evolver"
-replies = ["<instruction>\\nName three rivers, and say for each where it ends.\\n</instruction>",
+reply = ["<instruction>\\nName three rivers, and say for each where it ends.\\n</instruction>",
            "<instruction>\\nExplain in two sentences why rivers bend, with one example.\\n</instruction>", "no tags"]
 [[rule]]
 role = "judge"
-replies = ["Not equal", "Not equal", "Equal"]
+reply = ["Not equal", "Not equal", "Equal"]
 [[rule]]
-replies = ["A plain answer.", "Another [bold]answer[/bold] \\u001b[31mred.", "I'm sorry, but I can't help with that."]
+reply = ["A plain answer.", "Another [bold]answer[/bold] \\u001b[31mred.", "I'm sorry, but I can't help with that."]
 """
 
 

@@ -16,7 +16,7 @@ def test_an_installed_gen_works_outside_its_tree(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     script = tmp_path / "script.toml"
-    script.write_text('[[rule]]\nrole = "judge"\nreply = "Not equal"\n[[rule]]\nrole = "evolver"\nreplies = ['
+    script.write_text('[[rule]]\nrole = "judge"\nreply = "Not equal"\n[[rule]]\nrole = "evolver"\nreply = ['
                       '"<instruction>Sort the words by length, then by the alphabet.</instruction>\\n<input>b a</input>"]\n'
                       '[[rule]]\nreply = "A fine answer."\n')  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}
