@@ -96,8 +96,12 @@ class Admission:
         rows = pool.grown_after(stage, (at.round, at.call) if at.call else None, BATCH)
         return [r for r in rows if before is None or (r.round, r.call) < before]
 
-    def decide(self, rows: Sequence[GrownRow]) -> list[tuple[str, Verdict]]:
-        """Judge conversations until a budget is met; moves the position as it goes."""
+    def judge(self, pool: Pool, rows: Sequence[GrownRow]) -> None:
+        """Judge conversations until a budget is met, and store verdicts and position together."""
+        pool.add_verdicts(self.run, self._decide(rows), {self._state: asdict(self.position)})
+
+    def _decide(self, rows: Sequence[GrownRow]) -> list[tuple[str, Verdict]]:
+        """The verdicts; moves the position as it goes."""
         decided: list[tuple[str, Verdict]] = []
         at = self.position
         for row in rows:
@@ -118,9 +122,6 @@ class Admission:
             if self.spent():
                 return decided
         return decided
-
-    def commit(self, pool: Pool, decided: Sequence[tuple[str, Verdict]]) -> None:
-        pool.add_verdicts(self.run, decided, {self._state: asdict(self.position)})
 
     def spent(self) -> str:
         """The budget that is met at the position, or an empty string."""

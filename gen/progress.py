@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -27,13 +27,11 @@ class Progress:
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         self._console, self._quiet = console, quiet
         self._seen: deque[tuple[float, int, int]] = deque()
-        self._started = time.monotonic()
-        self._done_before = 0
 
     async def __call__(self, run: Run) -> None:
         if self._quiet:
             return
-        self._done_before = run.done
+        self._look(run)
         if not self._console.is_terminal:
             await self._lines(run)
             return
@@ -43,7 +41,7 @@ class Progress:
 
     async def _lines(self, run: Run) -> None:
         while True:
-            await asyncio.sleep(LINE_EVERY if self._seen else EVERY * 8)
+            await asyncio.sleep(LINE_EVERY if len(self._seen) > 1 else EVERY * 8)
             self._look(run)
             self._console.print(self.line(run), highlight=False, markup=False)
 
@@ -57,19 +55,22 @@ class Progress:
             f"{run.admission.position.kept} kept, {dropped} dropped | {left}"
         )
 
-    def panel(self, run: Run) -> Group:
+    def panel(self, run: Run) -> Table:
         """The same as a picture."""
         self._look(run)
         rate, left = self._rates(run)
         total = max(1, run.done + run.order.active + self._left(run))
-        facts = Table.grid(padding=(0, 2))
-        facts.add_row("round", f"{self._round(run)} of {run.recipe.rounds}", "tokens/s", f"{rate:,.0f}")
-        facts.add_row("done", f"{run.done:,}", "in flight", f"{run.order.active:,}", "left", f"{self._left(run):,}")
-        facts.add_row("kept", f"{run.admission.position.kept:,}", "dropped", self._reasons(run))
         stopping = "stopping: waiting for replies in flight (Ctrl-C again: stop at once)"
-        note = Text(stopping if run.why == "interrupted" else left)
-        bar = ProgressBar(total=total, completed=run.done, width=60)
-        return Group(bar, facts, note, Text(self._waiting(run), style="dim"))
+        panel = Table.grid()
+        panel.add_row(ProgressBar(total=total, completed=run.done, width=60))
+        panel.add_row(
+            f"round {self._round(run)} of {run.recipe.rounds}   {run.done:,} conversations done, "
+            f"{run.order.active:,} in flight, {self._left(run):,} left   {rate:,.0f} tokens/s"
+        )
+        panel.add_row(f"{run.admission.position.kept:,} kept   dropped: {self._reasons(run)}")
+        panel.add_row(stopping if run.why == "interrupted" else left)
+        panel.add_row(Text(self._waiting(run), style="dim"))
+        return panel
 
     def _reasons(self, run: Run) -> str:
         worst = run.admission.dropped.most_common(4)

@@ -51,7 +51,8 @@ def publish(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> Non
 
 
 def _facts(pool: Pool, folder: Path, recipe: Recipe, material: Material, rows: int) -> CardFacts:
-    models = tuple(ModelFacts(*m) for m in pool.state("models", []))
+    own = "apache-2.0" if not recipe.model.name and not recipe.model.server else None
+    models = tuple(ModelFacts(role, model, mark, own) for role, model, mark in pool.state("models", []))
     names = [Path(s).name for s in recipe.source.seeds] or ["the seeds that ship with gen"]
     licences = {str(s.meta.get("license") or s.meta.get("licence") or "") for s in material.seeds.samples}
     known = licences.pop() if len(licences) == 1 else ""

@@ -32,7 +32,7 @@ def regate(folder: Path, new: Path) -> tuple[Report, Report]:
         number = pool.state("gate_runs", 1) + 1
         admission = Admission(open_gate(merged, material), number, merged.budget)
         while rows := admission.pending(pool, 0, None):
-            admission.commit(pool, admission.decide(rows))
+            admission.judge(pool, rows)
         pool.set_state("gate_runs", number)
         pool.set_state("gate_run", number)
         pool.set_state("deciding", deciding(merged, material))

@@ -206,8 +206,7 @@ class Run:
         before = self.order.frontier()
         rows = self.admission.pending(self.pool, self.stage, (before.round, before.call) if before else None)
         if rows:
-            decided = await asyncio.to_thread(self.admission.decide, rows)
-            self.admission.commit(self.pool, decided)
+            await asyncio.to_thread(self.admission.judge, self.pool, rows)
             self.judged += len(rows)
         return bool(rows)
 

@@ -105,7 +105,7 @@ def make(recipe: Recipe, out: str, *, command: str, quiet: bool, json: bool) -> 
         )  # fmt: skip
     folder = Path(out) if out else job.folder_of(recipe, found)
     if (folder / "pool.db").exists():
-        NOTES.print(f"{folder} holds this run already: going on with it.", markup=False)
+        NOTES.print(f"{folder} holds this run already; what is done is not done again.", markup=False)
     progress = Progress(NOTES, quiet=quiet)
     report = job.execute(recipe, folder, found, command=command, watch=progress)
     _say(report, json=json)
