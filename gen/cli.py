@@ -21,9 +21,8 @@ VERBS = {
     "filters": "the filters, where they come from, their parameters",
     "prompts": "list, show or copy the prompt files",
 }
-MODULES = {"run": "gen.commands.run", "show": "gen.commands.look", "funnel": "gen.commands.look",
-           "regate": "gen.commands.run", "export": "gen.commands.look", "loops": "gen.commands.parts",
-           "filters": "gen.commands.parts", "prompts": "gen.commands.parts"}  # fmt: skip
+MODULES = {"run": "run", "regate": "run", "show": "look", "funnel": "look", "export": "look"}
+"""The module of `gen.commands` where a verb lives; the others are in `parts`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,16 +49,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(name: str, args: list[str]) -> int:
     loops = [loop.replace("_", "-") for _, loop in catalog.names("loop")]
-    if name in loops:
-        module, function = "gen.commands.run", "loop"
-        args = [name.replace("-", "_"), *args]
-    elif name in VERBS:
-        module, function = MODULES[name], name
-    else:
+    if name not in loops and name not in VERBS:
         print(f"gen: no command is called {name!r}: {nearest(name, [*loops, *VERBS])}", file=sys.stderr)  # noqa: T201
         return 2
-    code: int = getattr(importlib.import_module(module), function)(args)
-    return code
+    import tyro
+
+    module = importlib.import_module(f"gen.commands.{'run' if name in loops else MODULES.get(name, 'parts')}")
+    if name in loops:
+        return int(module.loop(name.replace("-", "_"), args))
+    verb = getattr(module, name)
+    return int(tyro.cli(verb, args=args, prog=f"gen {name}", config=(tyro.conf.FlagCreatePairsOff,)))
 
 
 def _help() -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
 from rich.console import Console
 from rich.rule import Rule
 from rich.tree import Tree
+from tyro.conf import Positional
 
 from gen.commands import render
 from gen.core import Completion, Request, Sample, Verdict
@@ -20,59 +20,47 @@ from gen.export import export as write
 from gen.job import open_run
 from gen.pool import Pool
 
-QUIET_FLAGS = (tyro.conf.FlagCreatePairsOff,)
 
+def funnel(folder: Positional[Path], gate_run: int = 0, json: bool = False) -> int:
+    """How many candidates came to which end.
 
-def funnel(args: Sequence[str]) -> int:
-    """`gen funnel DIR`"""
-
-    def funnel(folder: Annotated[Path, tyro.conf.Positional], gate_run: int = 0, json: bool = False) -> int:
-        """How many candidates came to which end.
-
-        Args:
-            folder: the run folder
-            gate_run: an earlier application of a gate; 0: the newest
-            json: print JSON
-        """
-        with open_run(folder) as pool:
-            rows = pool.funnel(gate_run or pool.state("gate_run", 1))
-        if json:
-            render.print_json([render.record(r) for r in rows])
-            return 0
-        console = Console(highlight=False)
-        console.print(render.funnel_table(rows))
-        for line in render.advice(rows):
-            console.print(line, markup=False, soft_wrap=True)
+    Args:
+        folder: the run folder
+        gate_run: an earlier application of a gate; 0: the newest
+        json: print JSON
+    """
+    with open_run(folder) as pool:
+        rows = pool.funnel(gate_run or pool.state("gate_run", 1))
+    if json:
+        render.print_json([render.record(r) for r in rows])
         return 0
+    console = Console(highlight=False)
+    console.print(render.funnel_table(rows))
+    for line in render.advice(rows):
+        console.print(line, markup=False, soft_wrap=True)
+    return 0
 
-    return tyro.cli(funnel, args=list(args), prog="gen funnel", config=QUIET_FLAGS)
 
+def show(
+    folder: Positional[Path], id: Positional[str] = "", json: bool = False
+) -> int:
+    """One sample: its text, its family, the questions asked and replies got, the verdicts.
 
-def show(args: Sequence[str]) -> int:
-    """`gen show DIR ID`"""
-
-    def show(
-        folder: Annotated[Path, tyro.conf.Positional], id: Annotated[str, tyro.conf.Positional] = "", json: bool = False
-    ) -> int:
-        """One sample: its text, its family, the questions asked and replies got, the verdicts.
-
-        Args:
-            folder: the run folder
-            id: the sample's id, or its beginning; empty: the newest kept one of the deepest round
-            json: print JSON
-        """
-        with open_run(folder) as pool:
-            sample = pool.sample(id) if id else _example(pool)
-            if sample is None:
-                raise UserError(f"{folder}: no sample's id begins with {id!r}; ids are in dataset.jsonl")
-            facts = _facts(pool, sample)
-        if json:
-            render.print_json(facts)
-        else:
-            _print_sample(sample, facts)
-        return 0
-
-    return tyro.cli(show, args=list(args), prog="gen show", config=QUIET_FLAGS)
+    Args:
+        folder: the run folder
+        id: the sample's id, or its beginning; empty: the newest kept one of the deepest round
+        json: print JSON
+    """
+    with open_run(folder) as pool:
+        sample = pool.sample(id) if id else _example(pool)
+        if sample is None:
+            raise UserError(f"{folder}: no sample's id begins with {id!r}; ids are in dataset.jsonl")
+        facts = _facts(pool, sample)
+    if json:
+        render.print_json(facts)
+    else:
+        _print_sample(sample, facts)
+    return 0
 
 
 def _example(pool: Pool) -> Sample | None:
@@ -155,27 +143,22 @@ def _tree(family: Sequence[tuple[Sample, Verdict | None]], here: str) -> Tree:
     return root
 
 
-def export(args: Sequence[str]) -> int:
-    """`gen export DIR --format messages|alpaca [--to FILE]`"""
+def export(
+    folder: Positional[Path], format: Format = "messages", to: str = "", json: bool = False
+) -> int:
+    """Write what was kept in a trainer's format.
 
-    def export(
-        folder: Annotated[Path, tyro.conf.Positional], format: Format = "messages", to: str = "", json: bool = False
-    ) -> int:
-        """Write what was kept in a trainer's format.
-
-        Args:
-            folder: the run folder
-            format: messages (TRL and most trainers), or alpaca (instruction, input, output)
-            to: file to write; empty: standard output
-            json: print the counts as JSON (with --to)
-        """
-        with open_run(folder) as pool:
-            done = write(pool.kept(pool.state("gate_run", 1)), format, Path(to) if to else sys.stdout)
-        if json and to:
-            render.print_json({"rows": done.rows, "skipped": dict(done.skipped), "file": to})
-        elif to:
-            left = "".join(f"; {count:,} left out: {reason}" for reason, count in done.skipped.items())
-            Console(highlight=False, markup=False).print(f"{done.rows:,} rows in {to}{left}", soft_wrap=True)
-        return 0
-
-    return tyro.cli(export, args=list(args), prog="gen export", config=QUIET_FLAGS)
+    Args:
+        folder: the run folder
+        format: messages (TRL and most trainers), or alpaca (instruction, input, output)
+        to: file to write; empty: standard output
+        json: print the counts as JSON (with --to)
+    """
+    with open_run(folder) as pool:
+        done = write(pool.kept(pool.state("gate_run", 1)), format, Path(to) if to else sys.stdout)
+    if json and to:
+        render.print_json({"rows": done.rows, "skipped": dict(done.skipped), "file": to})
+    elif to:
+        left = "".join(f"; {count:,} left out: {reason}" for reason, count in done.skipped.items())
+        Console(highlight=False, markup=False).print(f"{done.rows:,} rows in {to}{left}", soft_wrap=True)
+    return 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-import tyro
 from rich.console import Console
 from rich.table import Table
+from tyro.conf import Positional
 
 from gen import catalog
 from gen.commands import render
@@ -17,37 +17,51 @@ from gen.errors import PromptError, RecipeError, nearest
 from gen.prompts import Prompts
 from gen.recipe import DEFAULT_GATES, FILTER_KINDS
 
-QUIET_FLAGS = (tyro.conf.FlagCreatePairsOff,)
+
+def loops(name: Positional[str] = "", json: bool = False) -> int:
+    """The loops, or the parameters of one.
+
+    Args:
+        name: a loop
+        json: print JSON
+    """
+    return _parts(name.replace("-", "_"), ("loop",), json=json)
 
 
-def loops(args: Sequence[str]) -> int:
-    """`gen loops [NAME]`"""
+def filters(name: Positional[str] = "", json: bool = False) -> int:
+    """The filters, or the parameters of one.
 
-    def loops(name: Annotated[str, tyro.conf.Positional] = "", json: bool = False) -> int:
-        """The loops, or the parameters of one.
-
-        Args:
-            name: a loop
-            json: print JSON
-        """
-        return _parts(name.replace("-", "_"), ("loop",), json=json)
-
-    return tyro.cli(loops, args=list(args), prog="gen loops", config=QUIET_FLAGS)
+    Args:
+        name: a filter
+        json: print JSON
+    """
+    return _parts(name, (*FILTER_KINDS, "select"), json=json)
 
 
-def filters(args: Sequence[str]) -> int:
-    """`gen filters [NAME]`"""
+def prompts(
+    action: Positional[Literal["list", "show", "copy"]], name: Positional[str] = "", to: str = "my-prompts",
+    prompts: str = "", json: bool = False,
+) -> int:  # fmt: skip
+    """List the prompts, show one as a file, or copy one (or all) to a folder of your own, to be edited and
+    used with --prompts DIR.
 
-    def filters(name: Annotated[str, tyro.conf.Positional] = "", json: bool = False) -> int:
-        """The filters, or the parameters of one.
-
-        Args:
-            name: a filter
-            json: print JSON
-        """
-        return _parts(name, (*FILTER_KINDS, "select"), json=json)
-
-    return tyro.cli(filters, args=list(args), prog="gen filters", config=QUIET_FLAGS)
+    Args:
+        action: list, show or copy
+        name: a prompt, such as evolve/deepen; copy without a name copies all
+        to: folder to copy to; existing files are left alone
+        prompts: folder whose files override the shipped ones
+        json: print JSON
+    """
+    known = Prompts(Path(prompts) if prompts else None)
+    if action == "list":
+        found = [known.get(n) for n in known.names()]
+        rows = [(p.name, p.hash, p.role, p.purpose, p.paper) for p in found]
+        _print(("prompt", "hash", "role", "purpose", "paper"), rows, json=json)
+    elif action == "show":
+        _show(known, name, json=json)
+    else:
+        _copy(known, name, Path(to))
+    return 0
 
 
 def _parts(name: str, kinds: tuple[str, ...], *, json: bool) -> int:
@@ -99,38 +113,6 @@ def _print(heads: Sequence[str], rows: Sequence[Sequence[str]], *, json: bool) -
     for row in rows:
         table.add_row(*(render.plain(cell) for cell in row))
     Console(highlight=False).print(table)
-
-
-def prompts(args: Sequence[str]) -> int:
-    """`gen prompts list|show|copy [NAME] [--to DIR]`"""
-
-    def prompts(
-        action: Annotated[Literal["list", "show", "copy"], tyro.conf.Positional],
-        name: Annotated[str, tyro.conf.Positional] = "",
-        to: str = "my-prompts", prompts: str = "", json: bool = False,
-    ) -> int:  # fmt: skip
-        """List the prompts, show one as a file, or copy one (or all) to a folder of your own, to be edited
-        and used with --prompts DIR.
-
-        Args:
-            action: list, show or copy
-            name: a prompt, such as evolve/deepen; copy without a name copies all
-            to: folder to copy to; existing files are left alone
-            prompts: folder whose files override the shipped ones
-            json: print JSON
-        """
-        known = Prompts(Path(prompts) if prompts else None)
-        if action == "list":
-            found = [known.get(n) for n in known.names()]
-            _print(("prompt", "hash", "role", "purpose", "paper"),
-                   [(p.name, p.hash, p.role, p.purpose, p.paper) for p in found], json=json)  # fmt: skip
-        elif action == "show":
-            _show(known, name, json=json)
-        else:
-            _copy(known, name, Path(to))
-        return 0
-
-    return tyro.cli(prompts, args=list(args), prog="gen prompts", config=QUIET_FLAGS)
 
 
 def _show(known: Prompts, name: str, *, json: bool) -> None:

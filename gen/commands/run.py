@@ -43,9 +43,8 @@ class Output:
     """Print the report as JSON."""
 
 
-def loop(args: Sequence[str]) -> int:
+def loop(name: str, rest: Sequence[str]) -> int:
     """`gen LOOP [SEEDS...] ...`"""
-    name, *rest = args
     title = name.replace("_", "-")
     every = not {"-h", "--help"} & set(rest)  # the flags of each filter are left out of the short help
     rest = ["--help" if a == "--help-all" else a for a in rest]
@@ -74,24 +73,19 @@ def _base(loop: str, args: Sequence[str]) -> Recipe:
     return recipes.default(loop)
 
 
-def run(args: Sequence[str]) -> int:
-    """`gen run RECIPE [--out DIR]`"""
+def run(
+    recipe: tyro.conf.Positional[Path], out: str = "", quiet: bool = False, json: bool = False
+) -> int:
+    """Run a recipe file, or go on with it.
 
-    def run(
-        recipe: Annotated[Path, tyro.conf.Positional], out: str = "", quiet: bool = False, json: bool = False
-    ) -> int:
-        """Run a recipe file, or go on with it.
-
-        Args:
-            recipe: the TOML file; `gen LOOP --print-recipe` prints one
-            out: run folder; empty: runs/LOOP-HASH, the same for the same recipe and seeds
-            quiet: no progress
-            json: print the report as JSON
-        """
-        command = shlex.join(["gen", "run", *args])
-        return make(recipes.read(recipe), out, command=command, quiet=quiet, json=json)
-
-    return tyro.cli(run, args=list(args), prog="gen run", config=(tyro.conf.FlagCreatePairsOff,))
+    Args:
+        recipe: the TOML file; `gen LOOP --print-recipe` prints one
+        out: run folder; empty: runs/LOOP-HASH, the same for the same recipe and seeds
+        quiet: no progress
+        json: print the report as JSON
+    """
+    command = shlex.join(["gen", "run", str(recipe), *(["--out", out] if out else [])])
+    return make(recipes.read(recipe), out, command=command, quiet=quiet, json=json)
 
 
 def make(recipe: Recipe, out: str, *, command: str, quiet: bool, json: bool) -> int:
@@ -142,22 +136,17 @@ def _say(report: Report, *, json: bool) -> None:
     console.print(f"Look closer: gen funnel {report.folder}; gen show {report.folder} ID", markup=False, soft_wrap=True)
 
 
-def regate(args: Sequence[str]) -> int:
-    """`gen regate DIR --recipe NEW.toml`"""
+def regate(folder: tyro.conf.Positional[Path], recipe: Path, json: bool = False) -> int:
+    """Judge all stored candidates by another gate; no model is asked anything.
 
-    def regate(folder: Annotated[Path, tyro.conf.Positional], recipe: Path, json: bool = False) -> int:
-        """Judge all stored candidates by another gate; no model is asked anything.
-
-        Args:
-            folder: the run folder
-            recipe: a recipe, or a file with its [gate] alone
-            json: print the report as JSON
-        """
-        before, after = judge_again(folder, recipe)
-        if not json:
-            Console(highlight=False).print(f"before: {before.kept:,} kept; now: {after.kept:,}\n", markup=False)
-        _say(after, json=json)
-        return 0
-
-    return tyro.cli(regate, args=list(args), prog="gen regate", config=(tyro.conf.FlagCreatePairsOff,))
+    Args:
+        folder: the run folder
+        recipe: a recipe, or a file with its [gate] alone
+        json: print the report as JSON
+    """
+    before, after = judge_again(folder, recipe)
+    if not json:
+        Console(highlight=False).print(f"before: {before.kept:,} kept; now: {after.kept:,}\n", markup=False)
+    _say(after, json=json)
+    return 0
 
