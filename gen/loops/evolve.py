@@ -22,7 +22,7 @@ from gen.core import Candidate, Completion, Grown, Request, Rollout, Sample, Sam
 from gen.errors import ParseError, RecipeError, nearest
 from gen.prompts import Prompt, Prompts, parse_choice, parse_sections
 
-RULES = ("equal", "sorry", "hollow", "leak", "unchanged", "refusal", "length", "fences", "script")
+RULES = ("equal", "sorry", "hollow", "leak", "unchanged", "refusal", "length", "data", "script")
 OPERATIONS = ("constrain", "deepen", "concretize", "reason", "complicate", "breadth")
 Step = Generator[list[Request], list[Completion], Verdict | None]
 
@@ -131,7 +131,7 @@ class Evolve:
         added = text.count_words(new.instruction) - text.count_words(seed.instruction)
         if "length" in on and added > self.max_added * self.slack:
             return drop("too_long", value=added)
-        if "fences" in on and text.lost_fences(seed.prompt, new.prompt):
+        if "data" in on and (text.lost_fences(seed.prompt, new.prompt) or _lost(seed.input, new.prompt)):
             return drop("lost_data")
         return None
 
@@ -187,6 +187,12 @@ class Evolve:
 
 def drop(reason: str, *, value: float | None = None, note: str = "") -> Verdict:
     return Verdict(False, reason, "evolve", value, note=note)
+
+
+def _lost(data: str, new: str) -> bool:
+    """Whether most words of a task's data are gone from its rewrite."""
+    words = set(text.rouge_tokens(data))
+    return 2 * len(words & set(text.rouge_tokens(new))) < len(words)
 
 
 def _unfinished(reply: Completion, what: str) -> Verdict | None:

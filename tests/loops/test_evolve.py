@@ -161,6 +161,14 @@ def test_data_is_carried_over_in_depth_and_shown_to_the_answerer():
     assert "a,1\nb,2" in asked[1].messages[-1].content
 
 
+def test_complicated_data_must_hold_the_old_data():
+    seed = Sample("s", "Which is largest?", Lineage("s"), input="ash, oak, elm, fir")
+    kept = "<instruction>Which row is largest?</instruction><input>| ash | oak |\n| elm | yew |</input>"
+    lost = "<instruction>Which row is largest?</instruction><input>| ash | 2 |\n| yew | 3 |</input>"
+    assert reason(grow(Evolve(operations=ONLY["complicate"]), seed, [kept, "Not equal", "elm"])[1]) is None
+    assert reason(grow(Evolve(operations=ONLY["complicate"]), seed, [lost])[1]) == "lost_data"
+
+
 def test_complicate_replaces_the_data_and_breadth_may_bring_its_own():
     both = "<instruction>Which row of the table is cheapest?</instruction>\n<input>\n| a | 1 |\n| b | 2 |\n</input>"
     _, grown = grow(Evolve(operations=ONLY["complicate"]), replies=[both, "Not equal", "a"])
