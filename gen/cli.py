@@ -42,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `gen show ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a full disk, a folder without permission
+        print(f"gen: {error.filename or ''}: {error.strerror or error}; mend it, then run the same command", file=sys.stderr)  # noqa: T201
+        return 1
     except KeyboardInterrupt:
         print("gen: stopped at once; the same command goes on", file=sys.stderr)  # noqa: T201
         return 75

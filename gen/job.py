@@ -9,6 +9,7 @@ import logging
 import logging.handlers
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import replace
@@ -30,7 +31,6 @@ from gen.rounds import Run
 
 log = logging.getLogger("gen.job")
 ROLES: tuple[Role, ...] = ("evolver", "answerer", "judge", "scorer")
-SHIPPED = Path(__file__).parent / "recipes" / "seeds.jsonl"
 Watch = Callable[[Run], Coroutine[Any, Any, None]]
 
 
@@ -45,6 +45,8 @@ def execute(recipe: Recipe, folder: Path, material: Material, *, command: str, w
     with Pool.open(folder) as pool, _logged(folder, command):
         _check_same(pool, recipe, material, folder)
         if (finished := pool.state("finished")) and finished == _goal(recipe, str(finished["why"])):
+            if not (folder / "dataset.jsonl").exists():
+                publish(pool, folder, recipe, material)
             return report_of(pool, folder, "finished")
         engines = open_engines(recipe)
         return asyncio.run(_execute(recipe, folder, material, pool, engines, gate, command, watch))
@@ -73,14 +75,14 @@ def _logged(folder: Path, command: str) -> Iterator[None]:
 def open_engines(recipe: Recipe) -> dict[Role, Engine]:
     """Every role's engine. One engine serves all roles."""
     m = recipe.model
-    name = m.name
+    name, shown = m.name, None
     if not name and not m.server:
         from gen.micro.bundled import weights
 
-        name = str(weights())
+        name, shown = str(weights()), "micro"
     engine = open_engine(
         name, m.server, thinking=m.thinking, width=m.width, batch_size=m.batch_size, device=m.device,
-        patience=m.patience, trust_remote_code=m.trust_remote_code,
+        patience=m.patience, trust_remote_code=m.trust_remote_code, shown=shown,
     )  # fmt: skip
     return dict.fromkeys(ROLES, engine)
 
@@ -109,11 +111,11 @@ async def _execute(
     finally:
         for engine in opened:
             await engine.close()
-    if why not in ("interrupted", "max_time"):  # a clock's end is no end: the same command goes on
-        pool.set_state("finished", _goal(recipe, why))
     pool.set_state("models", [[role, e.model, e.fingerprint] for role, e in engines.items()])
     pool.set_state("command", command)
     publish(pool, folder, recipe, material)
+    if why not in ("interrupted", "max_time"):  # a clock's end is no end: the same command goes on
+        pool.set_state("finished", _goal(recipe, why))  # last: a run without its dataset is not finished
     report = report_of(pool, folder, why)
     replies = run.talk.replies
     log.info("ended: %s, %d kept of %d, replies %s", why, report.kept, report.candidates, dict(replies))
@@ -130,6 +132,8 @@ def _signals(run: Run) -> Iterator[None]:
 
     def interrupt() -> None:
         if run.why:
+            sys.stderr.write("\x1b[?25h" if sys.stderr.isatty() else "")  # the live panel hides the cursor
+            sys.stderr.flush()
             os._exit(75)
         run.stop("interrupted")
 

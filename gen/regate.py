@@ -29,16 +29,17 @@ def regate(folder: Path, new: Path) -> tuple[Report, Report]:
     with Pool.open(folder) as pool:
         _check_only_gate(pool.state("deciding", {}), deciding(merged, material), new)
         before = report_of(pool, folder, "before")
-        number = pool.state("gate_runs", 1) + 1
+        number, finished = pool.state("gate_runs", 1) + 1, pool.state("finished")
+        pool.set_state("gate_runs", number)  # taken first: a number is never used by two gates, killed or not
         admission = Admission(open_gate(merged, material), number, merged.budget)
         while rows := admission.pending(pool, 0, None):
             admission.judge(pool, rows)
-        pool.set_state("gate_runs", number)
-        pool.set_state("gate_run", number)
-        pool.set_state("deciding", deciding(merged, material))
+        for name, value in {"finished": None, "gate_run": number, "deciding": deciding(merged, material)}.items():
+            pool.set_state(name, value)
         with atomic(run_recipe) as file:
             file.write(recipes.to_toml(merged))
         publish(pool, folder, merged, material)
+        pool.set_state("finished", finished)
         return before, report_of(pool, folder, "regated")
 
 

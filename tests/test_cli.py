@@ -228,6 +228,35 @@ def test_regate_moves_thresholds_and_asks_no_question(evolved):
     assert json.loads(on.stdout)["kept"] == len(after)
 
 
+@pytest.mark.parametrize("when", ["run", "regate"])
+def test_a_run_whose_dataset_could_not_be_written_is_not_finished(when, place, monkeypatch, capsys):
+    """The disk fills while the dataset is written: no traceback, and the same command makes it good."""
+    import gen.job
+    import gen.regate
+
+    monkeypatch.chdir(place)
+    (place / "new.toml").write_text('[gate]\nfilters = ["exact"]\n')
+    evolve = ["evolve", "seeds.jsonl", "--model", "script:script.toml", "--out", "run", "--quiet"]
+    regate = ["regate", "run", "--recipe", "new.toml"]
+
+    def full(*_):
+        raise OSError(28, "No space left on device", "run/dataset.jsonl")
+
+    with monkeypatch.context() as broken:
+        if when == "regate":
+            assert main(evolve) == 0
+        broken.setattr(gen.job if when == "run" else gen.regate, "publish", full)
+        assert main(evolve if when == "run" else regate) == 1
+    assert "run/dataset.jsonl: No space left on device" in capsys.readouterr().err
+    again = evolve if when == "run" else ["run", "run/recipe.toml", "--out", "run", "--quiet"]
+    assert main(again) == 0
+    assert "complete" in capsys.readouterr().out
+    assert dataset(place / "run")
+    (place / "run/dataset.jsonl").unlink()
+    assert main(again) == 0
+    assert dataset(place / "run"), "a lost dataset is written again from the pool"
+
+
 def test_a_run_that_kept_little_says_why_and_what_to_change(place):
     (place / "script.toml").write_text('[[rule]]\nreply = "I do not know about tags."\n')
     done = gen("evolve", "seeds.jsonl", "--model", "script:script.toml", "--no-seeds-too", cwd=place)

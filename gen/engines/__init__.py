@@ -10,9 +10,10 @@ from gen.core import Engine
 def open_engine(
     name: str = "", servers: Sequence[str] = (), *, thinking: str = "off", width: int | None = None,
     batch_size: int = 32, device: str = "auto", patience: float = 120.0, trust_remote_code: bool = False,
+    shown: str | None = None,
 ) -> Engine:  # fmt: skip
     """The engine for a model: servers where URLs are given, canned replies for `script:FILE`, else
-    transformers in this process. Nothing is loaded before the engine's own `open`."""
+    transformers in this process, under the name `shown`. Nothing is loaded before the engine's own `open`."""
     engine: Engine
     if servers:
         from gen.engines.server import Server
@@ -27,7 +28,7 @@ def open_engine(
 
         engine = Local(
             name, batch_size=batch_size, device=device, thinking=thinking,
-            trust_remote_code=trust_remote_code,
+            trust_remote_code=trust_remote_code, name=shown,
         )  # fmt: skip
         engine.width = width or engine.width
     return engine
