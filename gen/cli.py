@@ -43,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # a full disk, a folder without permission
-        print(f"gen: {error.filename or ''}: {error.strerror or error}; mend it, then run the same command", file=sys.stderr)  # noqa: T201
+        told = f"{error.filename or 'system'}: {error.strerror or error}; mend it, then run the same command"
+        print(f"gen: {told}", file=sys.stderr)  # noqa: T201
         return 1
     except KeyboardInterrupt:
         print("gen: stopped at once; the same command goes on", file=sys.stderr)  # noqa: T201
