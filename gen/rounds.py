@@ -70,9 +70,6 @@ class Order:
         fresh = [Turn(0, f"{self._next:08d}")] if self._next < self._seeds else []
         return min(self._active[:1] + self._ready[:1] + fresh, default=None)
 
-    def left(self) -> int:
-        return self._seeds - self._next + len(self._ready)
-
 
 @dataclass(slots=True)
 class Run:

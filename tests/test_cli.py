@@ -257,6 +257,23 @@ def test_a_run_whose_dataset_could_not_be_written_is_not_finished(when, place, m
     assert dataset(place / "run"), "a lost dataset is written again from the pool"
 
 
+@pytest.mark.slow
+def test_without_a_model_the_bundled_one_says_what_it_is_and_makes_a_dataset(tmp_path):
+    """The demonstration: real sampling by a real model, the same bytes again."""
+    for out in ("a", "b"):
+        done = gen("evolve", "--rounds", 2, "--limit", 6, "--out", out, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "a demonstration model" in done.stderr
+        assert "not trained" not in done.stderr
+    assert (tmp_path / "a/dataset.jsonl").read_bytes() == (tmp_path / "b/dataset.jsonl").read_bytes()
+    assert any(r["meta"]["round"] == 2 for r in dataset(tmp_path / "a"))
+    assert "| evolver | micro |" in (tmp_path / "a/README.md").read_text()
+    assert gen("prompts", "copy", "evolve/equal", "--to", "mine", cwd=tmp_path).returncode == 0
+    (tmp_path / "mine/evolve/equal.jinja").write_text((tmp_path / "mine/evolve/equal.jinja").read_text() + "\nBe strict.")
+    strange = gen("evolve", "--rounds", 0, "--limit", 2, "--prompts", "mine", "--out", "c", cwd=tmp_path)
+    assert "not trained on these prompts: evolve/equal" in strange.stderr
+
+
 def test_a_run_that_kept_little_says_why_and_what_to_change(place):
     (place / "script.toml").write_text('[[rule]]\nreply = "I do not know about tags."\n')
     done = gen("evolve", "seeds.jsonl", "--model", "script:script.toml", "--no-seeds-too", cwd=place)

@@ -16,6 +16,7 @@ from gen import recipe as recipes
 from gen.commands import render
 from gen.errors import RecipeError
 from gen.flags import flag_class, to_recipe
+from gen.micro.bundled import trained_prompts
 from gen.progress import Progress
 from gen.publish import Report
 from gen.recipe import Recipe
@@ -93,10 +94,7 @@ def make(recipe: Recipe, out: str, *, command: str, quiet: bool, json: bool) -> 
     found = material.read_material(recipe)
     _say_rows(found)
     if not recipe.model.name and not recipe.model.server:
-        NOTES.print(
-            "No model named: using the bundled `micro`, a demonstration model for toy tasks. "
-            "For real data pass --model NAME_OR_PATH or --server URL.", markup=False,
-        )  # fmt: skip
+        _say_bundled(recipe)
     folder = Path(out) if out else job.folder_of(recipe, found)
     if (folder / "pool.db").exists():
         NOTES.print(f"{folder} holds this run already; what is done is not done again.", markup=False)
@@ -104,6 +102,15 @@ def make(recipe: Recipe, out: str, *, command: str, quiet: bool, json: bool) -> 
     report = job.execute(recipe, folder, found, command=command, watch=progress)
     _say(report, json=json)
     return 75 if report.why == "interrupted" else 0
+
+
+def _say_bundled(recipe: Recipe) -> None:
+    NOTES.print(
+        "No model named: using the bundled `micro`, a demonstration model for toy tasks. "
+        "For real data pass --model NAME_OR_PATH or --server URL.", markup=False, soft_wrap=True,
+    )  # fmt: skip
+    if strange := [p.name for p in recipe.params.asks() if p.ref not in trained_prompts()]:
+        NOTES.print(f"It was not trained on these prompts: {', '.join(strange)}", markup=False, soft_wrap=True)
 
 
 def _say_rows(found: material.Material) -> None:
