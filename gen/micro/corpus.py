@@ -40,7 +40,9 @@ class Stage:
     complicate: int
     breadth: int
     slow: float = 0.0
-    """Share of the tasks to answer that are drawn from the slow families alone."""
+    """Share of the tasks to answer that are drawn from the slow families alone,"""
+    plain: bool = False
+    """and whether these are left unevolved."""
 
     def weights(self) -> list[int]:
         own = {"evolve/answer": self.answer, "evolve/equal": self.equal, "evolve/complicate": self.complicate,
@@ -48,7 +50,8 @@ class Stage:
         return [own.get(name, self.depth) for name in NAMES]
 
 
-STAGES = (Stage(0, 35, 13, 9, 9, 7), Stage(800, 48, 28, 4, 4, 4), Stage(1200, 50, 16, 5, 8, 6, slow=0.5))
+STAGES = (Stage(0, 35, 13, 9, 9, 7), Stage(800, 48, 28, 4, 4, 4), Stage(1200, 50, 16, 5, 8, 6, slow=0.5),
+          Stage(2000, 70, 8, 3, 5, 5, slow=0.6, plain=True))
 """Rewrites are learned first; then they make room for verdicts, and these for answers."""
 DEFAULTS = {"domain": "", "language": "", "min_added": 10, "max_added": 20}
 
@@ -108,7 +111,9 @@ def reply(name: str, task: Task) -> str:
     return f"{text}\n<input>\n{task.input}\n</input>" if data else text
 
 
-def example(prompts: Prompts, name: str, rng: random.Random, slow: float = 0.0) -> tuple[Example, tuple[Task, ...]]:
+def example(
+    prompts: Prompts, name: str, rng: random.Random, stage: Stage = STAGES[0],
+) -> tuple[Example, tuple[Task, ...]]:
     """One example for prompt `name`, and the tasks that occur in it."""
     prompt = prompts.get(name)
     if name == "evolve/equal":
@@ -116,8 +121,9 @@ def example(prompts: Prompts, name: str, rng: random.Random, slow: float = 0.0) 
         messages = ask(prompt, first=first.text, second=second.text)
         return Example(name, messages, "Equal" if equal(first, second) else "Not equal"), (first, second)
     answer = name == "evolve/answer"
-    family = rng.choice(SLOW) if answer and slow and rng.random() < slow else None
-    task = grown(rng, rng.choice([0, 0, 0, 1, 2, 3] if answer else [0, 0, 1, 1, 2, 2]), family)
+    family = rng.choice(SLOW) if answer and stage.slow and rng.random() < stage.slow else None
+    depth = rng.choice([0, 0, 0, 1, 2, 3] if answer else [0, 0, 1, 1, 2, 2])
+    task = grown(rng, 0 if family and stage.plain else depth, family)
     messages = ask(prompt, instruction=task.instruction, input=task.input)
     if answer:
         return Example(name, messages, solve(task)), (task,)
@@ -131,6 +137,6 @@ def examples(prompts: Prompts, rng: random.Random, step: int = 0) -> Iterator[Ex
     """Endless training examples for one step of the training, without any held-out instance."""
     stage = next(s for s in reversed(STAGES) if s.start <= step)
     while True:
-        made, tasks = example(prompts, rng.choices(NAMES, stage.weights())[0], rng, stage.slow)
+        made, tasks = example(prompts, rng.choices(NAMES, stage.weights())[0], rng, stage)
         if not any(held_out(t) for t in tasks):
             yield made

@@ -27,7 +27,7 @@ from gen.world import VERSION
 
 SHAPE = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 8, "num_key_value_heads": 8,
          "intermediate_size": 640, "max_position_embeddings": 4096, "rope_theta": 10000.0, "tie_word_embeddings": True}
-DECAY = 0.4
+DECAY = 0.3
 """Share of the whole training over which the learning rate falls."""
 
 
