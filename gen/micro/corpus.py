@@ -25,7 +25,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
 DEPTH = [name for name in OPERATIONS if name != "evolve/breadth"]
 NAMES = sorted([*OPERATIONS, "evolve/answer", "evolve/equal"])
 SLOW = ("filter", "tally", "name", "member", "count", "sort", "who", "what")
-"""The families whose answers take longest to learn."""
+"""The families whose answers take long to learn, and those that take longest: they look things up."""
+SLOWEST = ("who", "what", "member", "who", "what", "member", "filter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,9 @@ class Stage:
     slow: float = 0.0
     """Share of the tasks to answer that are drawn from the slow families alone,"""
     plain: bool = False
-    """and whether these are left unevolved."""
+    """whether these are left unevolved,"""
+    families: tuple[str, ...] = SLOW
+    """and which these are."""
 
     def weights(self) -> list[int]:
         own = {"evolve/answer": self.answer, "evolve/equal": self.equal, "evolve/complicate": self.complicate,
@@ -51,7 +54,8 @@ class Stage:
 
 
 STAGES = (Stage(0, 35, 13, 9, 9, 7), Stage(800, 48, 28, 4, 4, 4), Stage(1200, 50, 16, 5, 8, 6, slow=0.5),
-          Stage(2000, 70, 8, 3, 5, 5, slow=0.6, plain=True))
+          Stage(2000, 70, 8, 3, 5, 5, slow=0.6, plain=True),
+          Stage(3200, 68, 12, 3, 5, 4, slow=0.65, plain=True, families=SLOWEST))
 """Rewrites are learned first; then they make room for verdicts, and these for answers."""
 DEFAULTS = {"domain": "", "language": "", "min_added": 10, "max_added": 20}
 
@@ -121,7 +125,7 @@ def example(
         messages = ask(prompt, first=first.text, second=second.text)
         return Example(name, messages, "Equal" if equal(first, second) else "Not equal"), (first, second)
     answer = name == "evolve/answer"
-    family = rng.choice(SLOW) if answer and stage.slow and rng.random() < stage.slow else None
+    family = rng.choice(stage.families) if answer and stage.slow and rng.random() < stage.slow else None
     depth = rng.choice([0, 0, 0, 1, 2, 3] if answer else [0, 0, 1, 1, 2, 2])
     task = grown(rng, 0 if family and stage.plain else depth, family)
     messages = ask(prompt, instruction=task.instruction, input=task.input)

@@ -141,7 +141,8 @@ class Trainer:
         self.tokenizer.save_pretrained(folder)
         manifest = {
             "prompts": [self.prompts.get(n).ref for n in NAMES], "world": VERSION,
-            "steps": self.state["step"], "tokens": self.state["tokens"], "plan": asdict(self.plan),
+            "steps": self.state["step"], "tokens": self.state["tokens"], "decay": self.state["decay"],
+            "plan": asdict(self.plan),
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "seeds": "gen/recipes/seeds.jsonl holds instances kept out of training"}
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
