@@ -117,32 +117,19 @@ def load(name: str, *kinds: str) -> type[Any]:
     exists but cannot be imported."""
     if ":" in name:
         return _foreign(name)
-    found = [kind for kind, known in names(*kinds) if known == name]
-    if not found:
-        allowed = [known for _, known in names(*kinds)]
-        raise RecipeError(f"no {' or '.join(kinds)} is called {name!r}: {nearest(name, allowed)}")
-    module = f"{ROOMS[found[0]]}.{name}"
+    found = {known: kind for kind, known in names(*kinds)}
+    if name not in found:
+        raise RecipeError(f"no {' or '.join(kinds)} is called {name!r}: {nearest(name, found)}")
+    path = f"{ROOMS[found[name]]}.{name}"
     try:
-        loaded = importlib.import_module(module)
-    except ImportError as error:
-        raise RecipeError(f"{name!r} exists ({module}) but failed to import: {error}") from error
-    return _marked(loaded, name)
-
-
-def kind_of(cls: type[Any]) -> str:
-    """The room that a component lives in: "loop", "rule", "score", "dedup" or "select"."""
-    room = cls.__module__.rpartition(".")[0]
-    declared = getattr(cls, "kind", None)
-    return declared or next((kind for kind, package in ROOMS.items() if package == room), "rule")
-
-
-def _marked(module: Any, name: str) -> type[Any]:
-    for _, member in inspect.getmembers(module, inspect.isclass):
-        passport = member.__dict__.get("passport")
-        if passport is not None and member.__module__ == module.__name__:
+        module = importlib.import_module(path)
+    except Exception as error:  # whatever the file does when it is read
+        raise RecipeError(f"{name!r} exists ({path}) but failed to import: {error}") from error
+    for _, cls in inspect.getmembers(module, inspect.isclass):
+        if cls.__module__ == path and (passport := cls.__dict__.get("passport")):
             if passport.name != name:
                 raise RecipeError(f"{module.__file__}: its component is called {passport.name!r}, its file {name!r}")
-            return member
+            return cls
     raise RecipeError(f"{module.__file__}: holds no class marked with @component({name!r}, ...)")
 
 
@@ -150,8 +137,15 @@ def _foreign(name: str) -> type[Any]:
     path, _, attribute = name.partition(":")
     try:
         cls = getattr(importlib.import_module(path), attribute)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
         raise RecipeError(f"{name!r}: cannot be imported ({error}); expected 'package.module:Class'") from error
     if not hasattr(cls, "passport"):
         raise RecipeError(f"{name!r}: the class is not marked with @component(name, source=...)")
     return cls  # type: ignore[no-any-return]
+
+
+def name_of(component: Any) -> str:
+    """The name by which `load` finds the class of a component."""
+    cls = type(component)
+    shipped = cls.__module__.rpartition(".")[0] in ROOMS.values()
+    return str(cls.passport.name) if shipped else f"{cls.__module__}:{cls.__qualname__}"

@@ -20,9 +20,10 @@ METAVARS = {"seeds": "[SEEDS ...]", "server": "URL", "against": "[DATA ...]", "m
             "name": "NAME_OR_PATH", "domain": "TEXT", "prompts": "DIR", "rules": "[RULE ...]"}  # fmt: skip
 
 
-def group(name: str, parameters: Sequence[Parameter], current: Any, *, prefix: bool = False) -> tuple[str, Any, Any]:
+def _group(name: str, current: Any, *, prefix: bool = False) -> tuple[str, Any, Any]:
     """A field of the flag class that holds one titled group of flags, at their current values."""
-    fields = [_flag(name, p, getattr(current, p.name), prefix=prefix) for p in parameters]
+    known = [p for p in catalog.parameters(type(current)) if p.name != "loop"]
+    fields = [_flag(name, p, getattr(current, p.name), prefix=prefix) for p in known]
     cls = dataclasses.make_dataclass(name, fields, frozen=True)
     return name, cls, dataclasses.field(default_factory=cls)
 
@@ -39,7 +40,7 @@ def _flag(section: str, p: Parameter, current: Any, *, prefix: bool) -> tuple[st
     flag = tyro.conf.arg(help=doc, name=name, metavar=metavar, prefix_name=prefix, help_behavior_hint=hint)
     marked: Any = Annotated[kind, flag, *([tyro.conf.FlagCreatePairsOff] if current is False else [])]
     if p.name == "server" and not prefix:
-        marked = Annotated[marked, tyro.conf.UseAppendAction]
+        marked, current = Annotated[marked, tyro.conf.UseAppendAction], ()  # what is given replaces, see to_recipe
     if p.name == "seeds" and not prefix:
         marked = Annotated[marked, tyro.conf.Positional]
     if isinstance(current, (Mapping, list)):
@@ -49,19 +50,13 @@ def _flag(section: str, p: Parameter, current: Any, *, prefix: bool) -> tuple[st
 
 def flag_class(loop: str, base: Recipe, extra: Sequence[tuple[str, Any, Any]], *, every_filter: bool) -> type[Any]:
     """The flag dataclass of a loop's command: `extra` fields first, then the recipe's groups."""
-    top = [p for p in catalog.parameters(Recipe) if p.name in ("rounds", "seed", "prompts")]
-    sections = {name: getattr(base, name) for name in ("source", "model", "budget")}
-    groups = [
-        group("run", top, base),
-        group(loop, catalog.parameters(type(base.params)), base.params),
-        *(group(name, catalog.parameters(type(part)), part) for name, part in sections.items()),
-        _gate_flags(base),
-    ]
-    present = {f.passport.name: f for f in base.gate}
-    for _, name in catalog.names(*FILTER_KINDS):
+    parts = {"run": base, loop: base.params, **{name: getattr(base, name) for name in recipes.SECTIONS}}
+    groups = [*(_group(name, part) for name, part in parts.items()), _gate_flags(base)]
+    present = {catalog.name_of(f): f for f in base.gate}
+    for _, name in catalog.names(*FILTER_KINDS) if every_filter else ():
         current = present.get(name) or catalog.load(name, *FILTER_KINDS)()
-        if parameters := catalog.parameters(type(current)):
-            groups += [group(name, parameters, current, prefix=True)] if every_filter else []
+        if catalog.parameters(type(current)):
+            groups.append(_group(name, current, prefix=True))
     return dataclasses.make_dataclass(loop, [*extra, *groups], frozen=True)
 
 
@@ -72,7 +67,7 @@ def _gate_flags(base: Recipe) -> tuple[str, Any, Any]:
         "with": "Filters to add at the end of the gate.",
         "without": "Filters to take out of the gate.",
     }
-    default = {"gate": tuple(f.passport.name for f in base.gate), "with": (), "without": ()}
+    default = {"gate": tuple(catalog.name_of(f) for f in base.gate), "with": (), "without": ()}
     fields = [
         (f"{name}_filters", Annotated[tuple[str, ...], tyro.conf.arg(
             name=name, help=text, prefix_name=False, metavar="[NAME ...]")], default[name])
@@ -82,19 +77,20 @@ def _gate_flags(base: Recipe) -> tuple[str, Any, Any]:
     return "gate", cls, dataclasses.field(default_factory=cls)
 
 
-def to_recipe(loop: str, flags: Any) -> Recipe:
-    """The recipe that parsed flags amount to. Raises RecipeError as for a file."""
-    table: dict[str, Any] = {"loop": loop, **_plain(flags.run), loop: _plain(getattr(flags, loop))}
-    for section in ("source", "model", "budget"):
-        table[section] = _plain(getattr(flags, section))
+def to_recipe(base: Recipe, flags: Any) -> Recipe:
+    """The recipe that parsed flags amount to, where `base` gave them their defaults. Raises RecipeError as for
+    a file."""
+    table = {"loop": base.loop, **_plain(flags.run)}
+    table |= {section: _plain(getattr(flags, section)) for section in (base.loop, *recipes.SECTIONS)}
+    table["model"]["server"] = table["model"]["server"] or list(base.model.server)
     table["source"]["map"] = _pairs(table["source"].get("map", []))
-    names = _filters(flags.gate)
-    table["gate"] = {"filters": names}
+    names, old = _filters(flags.gate), recipes.table_of(base)["gate"]
+    table["gate"] = {"filters": names} | {name: old[name] for name in names if name in old}
     for _, name in catalog.names(*FILTER_KINDS):
-        cls = catalog.load(name, *FILTER_KINDS)
-        given = _plain(getattr(flags, name)) if hasattr(flags, name) else {}
-        if given and (name in names or given != recipes.values(cls())):
-            table["gate"][name] = given
+        if given := _plain(getattr(flags, name, None)):
+            current = old.get(name) or recipes.values(catalog.load(name, *FILTER_KINDS)())
+            if name in names or given != current:
+                table["gate"][name] = given
     return recipes.build(table, where="flags")
 
 
@@ -107,7 +103,7 @@ def _filters(gate: Any) -> list[str]:
 
 
 def _plain(group: Any) -> dict[str, Any]:
-    found = {f.name: getattr(group, f.name) for f in dataclasses.fields(group)}
+    found = {f.name: getattr(group, f.name) for f in dataclasses.fields(group)} if group else {}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in found.items() if v is not None}
 
 

@@ -4,14 +4,12 @@ same pool."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from gen import catalog
 from gen.core import KEEP, Sample, Verdict
-from gen.errors import RecipeError
+from gen.errors import GenError, RecipeError
 from gen.pool import GrownRow, Pool
 from gen.recipe import Budget
 
@@ -23,19 +21,20 @@ class Gate:
     """Filters of a recipe, opened: rules as they are, dedup filters as indexes."""
 
     def __init__(self, filters: Sequence[Any]) -> None:
-        self._steps = []
-        self._indexes = []
-        for f in filters:
-            if catalog.kind_of(type(f)) == "dedup":
-                self._indexes.append(f.open())
-                self._steps.append((f.passport.name, self._indexes[-1].judge))
-            else:
-                self._steps.append((f.passport.name, f.check))
+        indexes = {f.passport.name: f.open() for f in filters if hasattr(f, "open")}
+        self._steps = [(n, indexes[n].judge if n in indexes else f.check) for f in filters for n in [f.passport.name]]
+        self._indexes = list(indexes.values())
 
     def judge(self, sample: Sample) -> Verdict:
-        """The first verdict that drops the sample, or KEEP."""
+        """The first verdict that drops the sample, or KEEP. Raises GenError when a filter's own code fails."""
         for name, judge in self._steps:
-            verdict: Verdict = judge(sample)
+            try:
+                verdict: Verdict = judge(sample)
+            except Exception as error:
+                raise GenError(
+                    f"filter {name!r} failed on sample {sample.id}: {type(error).__name__}: {error}; mend it and run "
+                    f"the same command again, or judge without it: `gen regate DIR --recipe NEW.toml`"
+                ) from error
             if not verdict.keep:
                 return replace(verdict, by=name)
         return KEEP
@@ -45,14 +44,12 @@ class Gate:
         for index in self._indexes:
             index.admit(sample)
 
-    def preload(self, against: Iterable[Sample]) -> int:
+    def preload(self, against: Iterable[Sample]) -> None:
         """Admit what must not be repeated. Raises RecipeError where no filter compares anything."""
         if not self._indexes:
             raise RecipeError("--against: no filter of the gate compares with it; add 'exact' or 'rouge' to --gate")
-        count = 0
-        for count, sample in enumerate(against, 1):  # noqa: B007
+        for sample in against:
             self.admit(sample)
-        return count
 
 
 @dataclass(slots=True)
@@ -64,6 +61,12 @@ class Position:
     index: int = 0
     kept: int = 0
     tokens: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    """Candidates by the reason that dropped them."""
+
+    @classmethod
+    def stored(cls, pool: Pool, run: int) -> Position:
+        return cls(**pool.state(f"gate:{run}", {}))
 
 
 @dataclass(slots=True)
@@ -77,28 +80,28 @@ class Admission:
     run: int
     budget: Budget
     position: Position = field(default_factory=Position)
-    dropped: Counter[str] = field(default_factory=Counter)
+    _page: int = 1
 
     def restore(self, pool: Pool) -> None:
         """Take up the state that an earlier process left."""
-        self.position = Position(**pool.state(self._state, {}))
+        self.position = Position.stored(pool, self.run)
         for sample in pool.kept(self.run):
             self.gate.admit(sample)
-        for row in pool.funnel(self.run):
-            if not row.keep and row.reason != "pending":
-                self.dropped[row.reason] += row.count
 
     def pending(self, pool: Pool, stage: int, before: tuple[int, str] | None) -> list[GrownRow]:
-        """The next conversations to judge: stored, after the position, and `before` what is missing."""
+        """The next conversations to judge: stored, after the position, and `before` what is missing. As they
+        often come one by one, little more is read than could be judged the last time."""
         if self.spent():
             return []
         at = self.position
-        rows = pool.grown_after(stage, (at.round, at.call) if at.call else None, BATCH)
-        return [r for r in rows if before is None or (r.round, r.call) < before]
+        rows = pool.grown_after(stage, (at.round, at.call) if at.call else None, self._page)
+        found = [r for r in rows if before is None or (r.round, r.call) < before]
+        self._page = min(BATCH, 2 * len(found) + 1)
+        return found
 
     def judge(self, pool: Pool, rows: Sequence[GrownRow]) -> None:
         """Judge conversations until a budget is met, and store verdicts and position together."""
-        pool.add_verdicts(self.run, self._decide(rows), {self._state: asdict(self.position)})
+        pool.add_verdicts(self.run, self._decide(rows), {f"gate:{self.run}": asdict(self.position)})
 
     def _decide(self, rows: Sequence[GrownRow]) -> list[tuple[str, Verdict]]:
         """The verdicts; moves the position as it goes."""
@@ -114,7 +117,7 @@ class Admission:
                     self.gate.admit(candidate.sample)
                     at.kept += 1
                 else:
-                    self.dropped[verdict.reason] += 1
+                    at.dropped[verdict.reason] = at.dropped.get(verdict.reason, 0) + 1
                 if candidate.failure is None:
                     decided.append((candidate.sample.id, verdict))
             at.round, at.call, at.index = row.round, row.call, 0
@@ -130,7 +133,3 @@ class Admission:
         if self.budget.max_tokens is not None and self.position.tokens >= self.budget.max_tokens:
             return "max_tokens"
         return ""
-
-    @property
-    def _state(self) -> str:
-        return f"gate:{self.run}"

@@ -45,7 +45,7 @@ def execute(recipe: Recipe, folder: Path, material: Material, *, command: str, w
     with Pool.open(folder) as pool, _logged(folder, command):
         _check_same(pool, recipe, material, folder)
         if (finished := pool.state("finished")) and finished == _goal(recipe, str(finished["why"])):
-            if not (folder / "dataset.jsonl").exists():
+            if not all((folder / name).exists() for name in ("dataset.jsonl", "README.md")):
                 publish(pool, folder, recipe, material)
             return report_of(pool, folder, "finished")
         engines = open_engines(recipe)
@@ -107,7 +107,9 @@ async def _execute(
                 why = await run.execute()
             finally:
                 watcher.cancel()
-                await asyncio.gather(watcher, return_exceptions=True)
+                [fault] = await asyncio.gather(watcher, return_exceptions=True)
+                if isinstance(fault, Exception):
+                    log.warning("progress: %s", fault)
     finally:
         for engine in opened:
             await engine.close()
@@ -132,7 +134,8 @@ def _signals(run: Run) -> Iterator[None]:
 
     def interrupt() -> None:
         if run.why:
-            sys.stderr.write("\x1b[?25h" if sys.stderr.isatty() else "")  # the live panel hides the cursor
+            shown = "\x1b[?25h" if sys.stderr.isatty() else ""  # the live panel hides the cursor
+            sys.stderr.write(f"{shown}gen: stopped at once; the same command goes on\n")
             sys.stderr.flush()
             os._exit(75)
         run.stop("interrupted")
@@ -181,7 +184,7 @@ def _begin(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> None
     pool.set_state("rounds", recipe.rounds)
     pool.set_state("finished", None)
     with atomic(folder / "recipe.toml") as file:
-        file.write(recipes.to_toml(recipe))
+        file.write(recipes.to_toml(recipe, folder))
 
 
 def _goal(recipe: Recipe, why: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ class Material:
 
     @property
     def content(self) -> dict[str, str]:
-        texts = [s.prompt for s in self.against]
-        return {"seeds": self.seeds.digest, "against": digest(texts) if texts else ""}
+        asked = [[(m.role, m.content) for m in replace(s, response=None).messages] for s in self.against]
+        return {"seeds": self.seeds.digest, "against": digest(asked) if asked else ""}
 
 
 def read_material(recipe: Recipe) -> Material:

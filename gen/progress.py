@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 
 from rich.console import Console
 from rich.live import Live
@@ -48,7 +48,7 @@ class Progress:
     def line(self, run: Run) -> str:
         """One plain line: round, conversations, rate, kept, dropped, time left."""
         rate, left = self._rates(run)
-        dropped = sum(run.admission.dropped.values())
+        dropped = sum(run.admission.position.dropped.values())
         return (
             f"round {self._round(run)}/{run.recipe.rounds} | {run.done} conversations done, "
             f"{run.order.active} in flight, {self._left(run)} left | {rate:.0f} tokens/s | "
@@ -73,7 +73,7 @@ class Progress:
         return panel
 
     def _reasons(self, run: Run) -> str:
-        worst = run.admission.dropped.most_common(4)
+        worst = Counter(dict(run.admission.position.dropped)).most_common(4)  # a copy: the gate is in another thread
         return ", ".join(f"{count:,} {reason}" for reason, count in worst) or "0"
 
     def _waiting(self, run: Run) -> str:

@@ -10,10 +10,10 @@ import functools
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import jinja2
 import msgspec
@@ -22,11 +22,6 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from gen.core import Message, Request, Role, Sampling, digest
 from gen.errors import ParseError, PromptError, nearest
-
-KEYS = {"paper", "purpose", "role", "inputs", "changed", "system", "sampling", "reply"}
-ROLES = {"evolver", "answerer", "judge", "scorer"}
-REPLY = {"form", "sections", "optional", "choices", "schema"}
-FORMS = {"plain", "sections", "choice", "json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +33,20 @@ class Reply:
     optional: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     schema: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Passport:
+    """What the file says of itself."""
+
+    paper: str
+    purpose: str
+    role: Role
+    inputs: tuple[str, ...]
+    changed: str = ""
+    system: str = ""
+    sampling: Sampling = field(default_factory=Sampling)
+    reply: Reply = field(default_factory=Reply)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,38 +178,42 @@ class Prompts:
 
     def _load(self, name: str) -> Prompt:
         path, (head, _) = self.path(name), self._split(name)
-        try:
-            passport = tomllib.loads(head)
-        except tomllib.TOMLDecodeError as error:
-            raise PromptError(f"{path}: the passport is not valid TOML: {error}") from error
-        _check_keys(path, "passport", passport, KEYS, {"paper", "purpose", "role", "inputs"})
-        reply = passport.get("reply", {})
-        _check_keys(path, "[reply]", reply, REPLY, set())
-        _check_keys(path, "[sampling]", passport.get("sampling", {}), set(Sampling.__slots__), set())
-        _check_value(path, "role", passport["role"], ROLES)
-        _check_value(path, "[reply] form", reply.get("form", "plain"), FORMS)
-        inputs, system = tuple(passport["inputs"]), passport.get("system")
+        passport = _read_passport(path, head)
         names = self.closure(name)
-        asts = [self._ast(n) for n in names] + ([self.environment.parse(system)] if system else [])
+        asts = [self._ast(n) for n in names]
+        try:
+            asts += [self.environment.parse(passport.system)]
+        except jinja2.TemplateSyntaxError as error:
+            raise PromptError(f"{path}: line {error.lineno} of the system text: {error.message}") from error
         used = set().union(*(meta.find_undeclared_variables(ast) for ast in asts))
-        if used != set(inputs):
-            raise PromptError(f"{path}: inputs are {sorted(inputs)}, the template uses {sorted(used)}; make them equal")
+        if used != set(passport.inputs):
+            found = f"inputs are {sorted(passport.inputs)}, the template uses {sorted(used)}"
+            raise PromptError(f"{path}: {found}; make them equal")
         return Prompt(
-            name, digest(*(self._split(n) for n in sorted(names)), size=12), passport["paper"], passport["purpose"],
-            passport["role"], inputs, Sampling(**passport.get("sampling", {})),
-            msgspec.convert(reply, Reply),
-            self.environment.get_template(name), self.environment.from_string(system) if system else None,
+            name, digest(*(self._split(n) for n in sorted(names)), size=12), passport.paper, passport.purpose,
+            passport.role, passport.inputs, passport.sampling, passport.reply, self.environment.get_template(name),
+            self.environment.from_string(passport.system) if passport.system else None,
         )
 
 
-def _check_keys(path: Path, where: str, found: Mapping[str, Any], allowed: set[str], required: set[str]) -> None:
-    for key in found:
-        if key not in allowed:
-            raise PromptError(f"{path}, {where}: unknown key {key!r}; {nearest(key, allowed)}")
-    if missing := required - set(found):
-        raise PromptError(f"{path}, {where}: missing {', '.join(sorted(missing))}; add them")
+def _read_passport(path: Path, head: str) -> Passport:
+    try:
+        table = tomllib.loads(head)
+        _check_names(path, "passport", table, Passport)
+        return msgspec.convert(table, Passport)
+    except tomllib.TOMLDecodeError as error:
+        raise PromptError(f"{path}: the passport is not valid TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise PromptError(f"{path}, passport: {error}; mend it") from error
 
 
-def _check_value(path: Path, key: str, value: str, allowed: set[str]) -> None:
-    if value not in allowed:
-        raise PromptError(f"{path}: {key} = {value!r}; {nearest(value, allowed)}")
+def _check_names(path: Path, where: str, table: Mapping[str, Any], kind: type[Any]) -> None:
+    """Refuse keys and choices that are not known, naming the nearest; msgspec would pass over them, or name none."""
+    hints = get_type_hints(kind)
+    for key, value in table.items():
+        if key not in hints:
+            raise PromptError(f"{path}, {where}: unknown key {key!r}; {nearest(key, hints)}")
+        if get_origin(hints[key]) is Literal and isinstance(value, str) and value not in get_args(hints[key]):
+            raise PromptError(f"{path}, {where}: {key} = {value!r}; {nearest(value, get_args(hints[key]))}")
+        if is_dataclass(hints[key]) and isinstance(value, dict):
+            _check_names(path, key, value, hints[key])

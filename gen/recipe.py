@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from gen.core import digest
 from gen.errors import RecipeError, nearest
 from gen.prompts import Prompts
 
+PART: Any = {"parameter": False}
 FILTER_KINDS = ("rule", "score", "dedup")
 DEFAULT_GATES = {"evolve": ("empty", "length", "refusal", "leakage", "repetition", "truncation", "script", "exact")}
 
@@ -81,12 +83,12 @@ class Recipe:
     """Seed of everything random."""
     prompts: str = ""
     """Folder whose files override the shipped prompts path by path."""
-    source: Source = field(default_factory=Source)
-    model: Model = field(default_factory=Model)
-    budget: Budget = field(default_factory=Budget)
-    params: Any = None
+    source: Source = field(default_factory=Source, metadata=PART)
+    model: Model = field(default_factory=Model, metadata=PART)
+    budget: Budget = field(default_factory=Budget, metadata=PART)
+    params: Any = field(default=None, metadata=PART)
     """The loop's own parameters: an instance of its dataclass."""
-    gate: tuple[Any, ...] = ()
+    gate: tuple[Any, ...] = field(default=(), metadata=PART)
     """Filters in order: instances of their dataclasses."""
 
     def deciding(self) -> dict[str, Any]:
@@ -96,12 +98,15 @@ class Recipe:
             "loop": self.loop, "seed": self.seed, "limit": self.source.limit, "map": dict(self.source.map),
             "model": self.model.name, "served": bool(self.model.server), "thinking": self.model.thinking,
             "params": values(self.params), "prompts": [p.ref for p in self.params.asks()],
-            "gate": [[f.passport.name, values(f)] for f in self.gate],
+            "gate": [[catalog.name_of(f), values(f)] for f in self.gate],
         }  # fmt: skip
 
     def run_name(self, content: str) -> str:
         """`<loop>-<8 hex>`; `content` is the hash of the seeds and of `--against`."""
         return f"{self.loop}-{digest(self.deciding(), content, size=8)}"
+
+
+SECTIONS = {"source": Source, "model": Model, "budget": Budget}
 
 
 def values(component: Any) -> dict[str, Any]:
@@ -116,48 +121,55 @@ def default(loop: str = "evolve") -> Recipe:
 
 
 def read(path: Path) -> Recipe:
-    """A recipe file. Relative paths in it are read from its own folder.
+    """The recipe of a file. Raises RecipeError naming file, section and key for what is not understood."""
+    return build(load(path), where=str(path))
 
-    Raises RecipeError naming file, section and key for anything that is not understood."""
+
+def load(path: Path) -> dict[str, Any]:
+    """The tables of a recipe file, unchecked. Paths in it that exist beside the file mean what is there."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read ({error.strerror}); expected a TOML recipe") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not valid TOML: {error}") from error
-    recipe = build(table, where=str(path))
-    here = path.parent
-    source = replace(
-        recipe.source,
-        seeds=tuple(_beside(here, s) for s in recipe.source.seeds),
-        against=tuple(_beside(here, s) for s in recipe.source.against),
-    )
-    return replace(recipe, source=source)
+    return _moved(table, lambda name: str(path.parent / name) if (path.parent / name).exists() else name)
 
 
-def _beside(folder: Path, name: str) -> str:
-    return str(folder / name) if not Path(name).is_absolute() and (folder / name).exists() else name
+def _moved(table: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """The table with the paths in it changed: the folder of prompts, the files of [source]."""
+
+    def each(value: Any) -> Any:
+        if isinstance(value, list):
+            return [each(v) for v in value]
+        return change(value) if value and isinstance(value, str) else value
+
+    source = table.get("source")
+    moved = {key: each(value) if key == "prompts" else value for key, value in table.items()}
+    if isinstance(source, Mapping):
+        moved["source"] = {k: each(v) if k in ("seeds", "against") else v for k, v in source.items()}
+    return moved
 
 
 def build(table: Mapping[str, Any], *, where: str) -> Recipe:
     """A checked recipe from plain values. `where` opens every error message."""
-    top = {k: v for k, v in table.items() if not isinstance(v, Mapping)}
-    loop = str(top.get("loop", "evolve"))
+    loop = str(table.get("loop", "evolve"))
     cls = _named(loop, where, "loop")
-    sections = {"source": Source, "model": Model, "budget": Budget}
-    allowed = {f.name for f in fields(Recipe)} - {"params"} | {loop}
-    for key in table:
-        if key not in allowed or (key in {*sections, loop, "gate"}) != isinstance(table[key], Mapping):
-            wanted = "a table" if key in {*sections, loop, "gate"} else "a value"
-            expected = f"expected {wanted}" if key in allowed else nearest(key, allowed)
-            raise RecipeError(f"{where}: key {key!r} is not understood here; {expected}")
-    built = {name: make(section, table.get(name, {}), f"{where}, [{name}]") for name, section in sections.items()}
-    plain = make(Recipe, top, where, among=("loop", "rounds", "seed", "prompts"))
+    tables = {*SECTIONS, loop, "gate"}
+    for key, value in table.items():
+        allowed = {*tables, *(p.name for p in catalog.parameters(Recipe))}
+        if key not in allowed or (key in tables) != isinstance(value, Mapping):
+            wanted = f"expected a {'table' if key in tables else 'value'}"
+            raise RecipeError(
+                f"{where}: key {key!r} is not understood here; {wanted if key in allowed else nearest(key, allowed)}"
+            )
+    plain = _make(Recipe, {k: v for k, v in table.items() if k not in tables}, where)
     prompts = Prompts(Path(plain.prompts) if plain.prompts else None)
-    params = make(cls, table.get(loop, {}), f"{where}, [{loop}]", prompts=prompts)
+    params = _make(cls, table.get(loop, {}), f"{where}, [{loop}]", prompts=prompts)
     params.asks()  # every prompt that can be asked is read and checked now, not in round 3
-    whole: Recipe = replace(plain, **built, params=params, gate=tuple(_gate(loop, table.get("gate", {}), where)))
-    return whole
+    sections = {name: _make(part, table.get(name, {}), f"{where}, [{name}]") for name, part in SECTIONS.items()}
+    gate = tuple(_gate(loop, table.get("gate", {}), where))
+    return replace(plain, params=params, gate=gate, **sections)  # type: ignore[no-any-return]
 
 
 def _gate(loop: str, table: Mapping[str, Any], where: str) -> Iterator[Any]:
@@ -170,7 +182,7 @@ def _gate(loop: str, table: Mapping[str, Any], where: str) -> Iterator[Any]:
     if doubled := {n for n in names if list(names).count(n) > 1}:
         raise RecipeError(f"{where}, [gate]: {sorted(doubled)[0]!r} is named twice; once is enough")
     for name in names:
-        yield make(_named(name, f"{where}, [gate]", *FILTER_KINDS), table.get(name, {}), f"{where}, [gate.{name}]")
+        yield _make(_named(name, f"{where}, [gate]", *FILTER_KINDS), table.get(name, {}), f"{where}, [gate.{name}]")
 
 
 def _named(name: str, where: str, *kinds: str) -> type[Any]:
@@ -180,21 +192,22 @@ def _named(name: str, where: str, *kinds: str) -> type[Any]:
         raise RecipeError(f"{where}: {error}") from error
 
 
-def make(
-    cls: type[Any], table: Mapping[str, Any], where: str, *, among: tuple[str, ...] = (), **extra: Any
-) -> Any:
+def _make(cls: type[Any], table: Mapping[str, Any], where: str, **extra: Any) -> Any:
     """An instance of a parameter dataclass: unknown keys refused, types and ranges checked."""
-    known = {p.name: p for p in catalog.parameters(cls) if not among or p.name in among}
-    for key in table:
+    if not isinstance(table, Mapping):
+        raise RecipeError(f"{where}: {table!r}; expected a table of parameters")
+    known, checked = {p.name: p for p in catalog.parameters(cls)}, {}
+    for key, value in table.items():
         if key not in known:
             raise RecipeError(f"{where}: unknown key {key!r}; {nearest(key, known)}")
-    checked = {}
-    for key, value in table.items():
         try:
             checked[key] = msgspec.convert(value, known[key].type, strict=True)
+            msgspec.json.encode(value)
         except msgspec.ValidationError as error:
             allowed = f"; allowed: {known[key].range}" if known[key].range else ""
             raise RecipeError(f"{where}: {key} = {value!r}: {error}{allowed}") from error
+        except UnicodeEncodeError as error:
+            raise RecipeError(f"{where}: {key} = {value!r}: not UTF-8 text; write it as UTF-8") from error
     try:
         return cls(**checked, **extra)
     except RecipeError as error:
@@ -203,16 +216,19 @@ def make(
 
 def table_of(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain values, complete: every key with its value, in reading order."""
-    top = {name: getattr(recipe, name) for name in ("loop", "rounds", "seed", "prompts")}
-    sections = {name: values(getattr(recipe, name)) for name in ("source", "model", "budget")}
-    gate: dict[str, Any] = {"filters": [f.passport.name for f in recipe.gate]}
-    gate |= {f.passport.name: values(f) for f in recipe.gate if values(f)}
-    return {**top, **sections, recipe.loop: values(recipe.params), "gate": gate}
+    gate: dict[str, Any] = {"filters": [catalog.name_of(f) for f in recipe.gate]}
+    gate |= {catalog.name_of(f): values(f) for f in recipe.gate if values(f)}
+    sections = {name: values(getattr(recipe, name)) for name in SECTIONS}
+    return {**values(recipe), **sections, recipe.loop: values(recipe.params), "gate": gate}
 
 
-def to_toml(recipe: Recipe) -> str:
-    """The recipe as a file that `read` turns into the same recipe."""
-    return tomli_w.dumps(table_of(recipe))
+def to_toml(recipe: Recipe, folder: Path | None = None) -> str:
+    """The recipe as a file that `read` turns into the same recipe; with a `folder` for the file, its paths
+    are written from there, so that it means the same wherever it is read from."""
+    table = table_of(recipe)
+    if folder:
+        table = _moved(table, lambda name: os.path.relpath(Path(name).resolve(), folder.resolve()))
+    return tomli_w.dumps(table)
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> list[str]:
@@ -227,13 +243,12 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -
     return lines
 
 
-def with_values(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    """The recipe with other sections or keys; re-checked as a whole."""
+def with_values(recipe: Recipe, changes: Mapping[str, Any], *, where: str = "changes") -> Recipe:
+    """The recipe with other keys, re-checked as a whole. A gate that names its filters is a whole new gate."""
     merged = table_of(recipe)
     for key, value in changes.items():
-        merged[key] = {**merged.get(key, {}), **value} if isinstance(value, Mapping) else value
-    named = ("filters", *merged["gate"]["filters"])
-    merged["gate"] = {key: value for key, value in merged["gate"].items() if key in named}
-    return build(merged, where="flags")
-
-
+        old = merged.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and not (key == "gate" and "filters" in value):
+            value = {**old, **value}
+        merged[key] = value
+    return build(merged, where=where)

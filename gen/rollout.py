@@ -78,11 +78,19 @@ class Talk:
             seeded = [replace(r, seed=derive_seed(self.run_seed, *path, r.step, r.attempt)) for r in requests]
             keys = [request_key(self.engines[r.role].fingerprint, r) for r in seeded]
             asked += keys
-            if len(seeded) == 1:
-                answers = [await self._ask(keys[0], seeded[0])]
-            else:
-                answers = list(await asyncio.gather(*map(self._ask, keys, seeded)))
+            replies = await self._ask_all(dict(zip(keys, seeded, strict=True)))
+            answers = [replies[key] for key in keys]
             tokens += sum(a.completion_tokens for a in answers)
+
+    async def _ask_all(self, requests: Mapping[str, Request]) -> dict[str, Completion]:
+        """The replies to all; where one fails, the others that are in flight are recorded first."""
+        if len(requests) == 1:
+            return {key: await self._ask(key, request) for key, request in requests.items()}
+        found = await asyncio.gather(*(self._ask(*item) for item in requests.items()), return_exceptions=True)
+        for one in found:
+            if isinstance(one, BaseException):
+                raise one
+        return dict(zip(requests, found, strict=True))  # type: ignore[arg-type]  # none is an exception
 
     async def _ask(self, key: str, request: Request) -> Completion:
         if (known := self.journal.lookup(key)) is not None:

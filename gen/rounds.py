@@ -91,6 +91,8 @@ class Run:
     """Why the run ended: complete, target, max_tokens, max_time, interrupted; empty while it runs."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
+    _awaited: Turn | None = None
+    """The straggler up to which all is judged."""
     _error: BaseException | None = None
 
     def __post_init__(self) -> None:
@@ -106,6 +108,9 @@ class Run:
         try:
             self._launch()
             await self._judge_all()
+        except BaseException:
+            self.stop("failed")
+            raise
         finally:
             if timer:
                 timer.cancel()
@@ -201,10 +206,14 @@ class Run:
     async def _judge_some(self) -> bool:
         """Judge the next finished conversations in canonical order; False when there is none."""
         before = self.order.frontier()
+        if before and before == self._awaited:
+            return False
         rows = self.admission.pending(self.pool, self.stage, (before.round, before.call) if before else None)
         if rows:
             await asyncio.to_thread(self.admission.judge, self.pool, rows)
             self.judged += len(rows)
+        else:
+            self._awaited = before
         return bool(rows)
 
     async def _put_away(self) -> None:

@@ -21,7 +21,7 @@ def test_a_component_is_called_like_its_file_and_names_its_source(kind, name):
     cls = catalog.load(name, kind)
     assert cls.passport.name == name
     assert "arXiv" in cls.passport.source or "ours" in cls.passport.source
-    assert catalog.kind_of(cls) == kind
+    assert catalog.name_of(cls()) == name
 
 
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS)
@@ -47,6 +47,17 @@ def test_a_file_that_fails_to_import_is_not_called_missing(tmp_path, monkeypatch
     monkeypatch.setattr(filters.rules, "__path__", [*filters.rules.__path__, str(tmp_path)])
     with pytest.raises(RecipeError, match=r"'broken' exists .* but failed to import: No module named 'nothing_of_this"):
         catalog.load("broken", "rule")
+
+
+def test_a_file_that_is_no_python_is_the_users_mistake(tmp_path, monkeypatch):
+    import filters.rules
+
+    (tmp_path / "crooked.py").write_text("class\n")
+    monkeypatch.setattr(filters.rules, "__path__", [*filters.rules.__path__, str(tmp_path)])
+    with pytest.raises(RecipeError, match=r"'crooked' exists .* but failed to import: invalid syntax"):
+        catalog.load("crooked", "rule")
+    with pytest.raises(RecipeError, match="':x': cannot be imported"):
+        catalog.load(":x", "rule")
 
 
 def test_a_third_party_component_is_named_by_its_path(tmp_path, monkeypatch):

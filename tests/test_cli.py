@@ -2,13 +2,16 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from gen.cli import main
+from gen.pool import Pool
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
@@ -152,6 +155,7 @@ MISTAKES = {
     ("funnel", "."): "pool.db",
     ("export", "nowhere"): "no such folder",
     ("regate", "nowhere", "--recipe", "x.toml"): "no run is here",
+    ("funnel", "run", "--gate-run", "9"): "no gate run 9",
     ("prompts", "show", "evolve/depen"): "did you mean 'evolve/deepen'",
     ("filters", "rogue"): "did you mean 'rouge'",
 }
@@ -160,6 +164,8 @@ MISTAKES = {
 @pytest.mark.parametrize("args", MISTAKES, ids=" ".join)
 def test_a_mistake_gets_a_message_and_exit_code_2(args, place, monkeypatch, capsys):
     monkeypatch.chdir(place)
+    if "run" in args[1:]:
+        assert main(["evolve", "seeds.jsonl", "--model", "script:script.toml", "--out", "run", "--rounds", "0"]) == 0
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     try:
         code = main(args)
@@ -198,8 +204,6 @@ def test_show_tells_the_whole_story_and_no_escape_reaches_the_terminal(evolved):
 
 
 def test_a_dropped_sample_can_be_asked_why(evolved):
-    import sqlite3
-
     with sqlite3.connect(evolved / "run/pool.db") as db:
         [(dropped,)] = db.execute("SELECT id FROM sample WHERE failed_for = 'rewrite_unparsed' LIMIT 1").fetchall()
     db.close()
@@ -228,6 +232,112 @@ def test_regate_moves_thresholds_and_asks_no_question(evolved):
     assert json.loads(on.stdout)["kept"] == len(after)
 
 
+TIGHT = '[gate]\nfilters = ["length"]\n[gate.length]\nmin_instruction_words = 6\n'
+
+
+def test_a_flag_replaces_what_the_recipe_lists_and_takes_out_what_it_set(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    (place / "r.toml").write_text(TIGHT + '[source]\nseeds = ["seeds.jsonl", "x.jsonl"]\n[model]\nserver = ["http://a/v1"]\n')
+    flags = ["--server", "http://b/v1", "--server", "http://c/v1", "--without", "length", "--with", "exact"]
+    assert main(["evolve", "y.jsonl", "--recipe", "r.toml", *flags, "--print-recipe"]) == 0
+    found = tomllib.loads(capsys.readouterr().out)
+    assert found["model"]["server"] == ["http://b/v1", "http://c/v1"]
+    assert found["source"]["seeds"] == ["y.jsonl"]
+    assert found["gate"] == {"filters": ["exact"]}
+    assert main(["evolve", "--recipe", "r.toml", "--print-recipe"]) == 0
+    found = tomllib.loads(capsys.readouterr().out)
+    assert found["model"]["server"] == ["http://a/v1"]
+    assert found["gate"]["length"]["min_instruction_words"] == 6
+
+
+def test_a_filter_of_ones_own_stays_in_the_gate_beside_flags(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    monkeypatch.syspath_prepend(str(place))
+    (place / "soft.py").write_text(
+        "from dataclasses import dataclass\nfrom gen.catalog import component\nfrom gen.core import KEEP\n"
+        "@component('soft', source='ours')\n@dataclass(frozen=True)\nclass Soft:\n"
+        "    level: int = 3\n    '''How soft.'''\n    def check(self, sample): return KEEP\n"
+    )
+    (place / "r.toml").write_text("[gate]\nfilters = ['soft:Soft']\n[gate.'soft:Soft']\nlevel = 5\n")
+    assert main(["evolve", "--recipe", "r.toml", "--rounds", "1", "--print-recipe"]) == 0
+    assert tomllib.loads(capsys.readouterr().out)["gate"] == {"filters": ["soft:Soft"], "soft:Soft": {"level": 5}}
+
+
+def test_a_run_is_gone_on_with_from_any_folder(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    model = f"script:{place / 'script.toml'}"
+    assert main(["evolve", "seeds.jsonl", "--model", model, "--out", "run"]) == 0
+    monkeypatch.chdir(place / "run")
+    assert main(["run", "recipe.toml", "--out", "."]) == 0
+    assert "already finished" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("hole", [False, True])
+def test_another_gate_over_a_run_that_met_its_target_goes_on_as_if_it_had_always_been(hole, place, monkeypatch):
+    """Also where a straggler left a hole behind the target: nothing after it is judged before it is there."""
+    monkeypatch.chdir(place)
+    (place / "tight.toml").write_text(TIGHT)
+    evolve = ["evolve", "seeds.jsonl", "--model", "script:script.toml", "--quiet", "--target", "8"]
+    assert main([*evolve, "--out", "run"]) == 0
+    if hole:
+        with sqlite3.connect("run/pool.db") as db:
+            after = "(round, call) IN (SELECT round, call FROM grown ORDER BY round, call LIMIT 1 OFFSET 12)"
+            assert db.execute(f"SELECT count(*) FROM grown WHERE {after}").fetchone() == (1,)
+            db.execute(f"DELETE FROM sample WHERE {after}")
+            db.execute(f"DELETE FROM grown WHERE {after}")
+        db.close()
+    assert main(["regate", "run", "--recipe", "tight.toml"]) == 0
+    assert main(["run", "run/recipe.toml", "--out", "run", "--quiet"]) == 0
+    assert main([*evolve, "--out", "straight", "--gate", "length", "--length.min-instruction-words", "6"]) == 0
+    assert dataset(place / "run") == dataset(place / "straight")
+
+
+def test_regate_takes_nothing_but_the_gate_and_keeps_what_it_does_not_name(evolved, monkeypatch):
+    monkeypatch.chdir(evolved)
+    (evolved / "new.toml").write_text("rounds = 1\n[gate.length]\nmin_instruction_words = 6\n")
+    assert main(["regate", "run", "--recipe", "new.toml"]) == 0
+    saved = tomllib.loads((evolved / "run/recipe.toml").read_text())
+    assert saved["rounds"] == 3
+    assert "exact" in saved["gate"]["filters"]
+    assert saved["gate"]["length"]["min_instruction_words"] == 6
+
+
+def test_gate_and_deciding_keys_change_together(evolved, monkeypatch):
+    """A kill between two writes must not leave the verdicts of one gate under the name of another."""
+    monkeypatch.chdir(evolved)
+    (evolved / "tight.toml").write_text(TIGHT)
+    seen = set()
+
+    def watched(method):
+        def write(pool, *args, **kwargs):
+            method(pool, *args, **kwargs)
+            seen.add((pool.state("gate_run", 1), json.dumps(pool.state("deciding")["gate"])))
+
+        return write
+
+    for name in ("set_state", "add_verdicts"):
+        monkeypatch.setattr(Pool, name, watched(getattr(Pool, name)))
+    assert main(["regate", "run", "--recipe", "tight.toml"]) == 0
+    assert len(seen) == 2
+
+
+def test_a_fault_of_the_progress_display_is_logged_and_costs_nothing(place, monkeypatch):
+    import gen.progress
+
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(gen.progress.Progress, "_look", lambda *_: 1 / 0)
+    assert main(["evolve", "seeds.jsonl", "--model", "script:script.toml", "--out", "run"]) == 0
+    assert "progress: division by zero" in (place / "run/run.log").read_text()
+
+
+def test_show_of_a_run_that_kept_nothing_says_so(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    (place / "script.toml").write_text('[[rule]]\nreply = "I do not know about tags."\n')
+    assert main(["evolve", "seeds.jsonl", "--model", "script:script.toml", "--no-seeds-too", "--out", "run"]) == 0
+    assert main(["show", "run"]) == 2
+    assert "nothing was kept" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("when", ["run", "regate"])
 def test_a_run_whose_dataset_could_not_be_written_is_not_finished(when, place, monkeypatch, capsys):
     """The disk fills while the dataset is written: no traceback, and the same command makes it good."""
@@ -252,9 +362,10 @@ def test_a_run_whose_dataset_could_not_be_written_is_not_finished(when, place, m
     assert main(again) == 0
     assert "complete" in capsys.readouterr().out
     assert dataset(place / "run")
-    (place / "run/dataset.jsonl").unlink()
-    assert main(again) == 0
-    assert dataset(place / "run"), "a lost dataset is written again from the pool"
+    for name in ("dataset.jsonl", "README.md"):
+        (place / "run" / name).unlink()
+        assert main(again) == 0
+        assert (place / "run" / name).exists(), "what was lost is written again from the pool"
 
 
 @pytest.mark.slow

@@ -144,6 +144,7 @@ def test_a_second_ctrl_c_stops_at_once(seeds, tmp_path):
         assert run.poll() is None, "the first waits for what is in flight"
         begun = time.monotonic()
         run.send_signal(signal.SIGINT)
-        run.communicate(timeout=10)
+        _, errors = run.communicate(timeout=10)
         assert run.returncode == 75
+        assert "stopped at once; the same command goes on" in errors
         assert time.monotonic() - begun < 5

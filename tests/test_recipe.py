@@ -32,6 +32,9 @@ BAD = {
     "[budget]\ntarget = 0": "Expected `int` >= 1",
     "prompts = 'nowhere'": "--prompts nowhere: not a folder",
     "rounds = ": "not valid TOML",
+    "[gate]\nfilters = ['length']\nlength = 3": r"\[gate.length\]: 3; expected a table of parameters",
+    "[evolve.operations]\ndeepen = inf": "expected finite weights",
+    "[gate]\nfilters = [':x']": "':x': cannot be imported",
 }
 
 
@@ -56,6 +59,61 @@ def test_a_recipe_survives_its_own_file(tmp_path):
     assert again == recipe
     assert again.budget == Budget(target=9)
     assert again.gate[1].threshold == 0.5
+
+
+def test_whole_numbers_do_where_a_float_is_meant(tmp_path):
+    file = tmp_path / "r.toml"
+    file.write_text("[evolve]\nslack = 2\ntemperature = 1\n[evolve.operations]\ndeepen = 2\n[budget]\nmax_time = 5\n")
+    recipe = recipes.read(file)
+    found = (recipe.params.slack, recipe.params.temperature, recipe.params.operations["deepen"], recipe.budget.max_time)
+    assert [type(n) for n in found] == [float] * 4
+    assert recipe.run_name("s") == recipes.with_values(recipe, {"evolve": {"slack": 2.0}}).run_name("s")
+
+
+ODD = ['two "quotes"', "a\nline\tbreak", "back\\slash", "中文 😀", "'''", "\u2028\x7f", "#", ""]
+
+
+@pytest.mark.parametrize("text", ODD, ids=ascii)
+def test_odd_texts_survive_the_file(text, tmp_path):
+    recipe = recipes.with_values(recipes.default(), {"evolve": {"domain": text}, "source": {"map": {"instruction": text}}})
+    (tmp_path / "r.toml").write_text(recipes.to_toml(recipe), encoding="utf-8", newline="")
+    assert recipes.read(tmp_path / "r.toml") == recipe
+
+
+def test_a_text_that_is_not_utf_8_is_refused_before_anything_is_written():
+    with pytest.raises(RecipeError, match=r"\[evolve\]: domain = .*not UTF-8"):
+        recipes.with_values(recipes.default(), {"evolve": {"domain": "\udcff"}})
+
+
+def test_a_filter_of_ones_own_survives_the_file(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\nfrom gen.catalog import component\nfrom gen.core import KEEP\n"
+        "@component('loud', source='ours')\n@dataclass(frozen=True)\nclass Loud:\n"
+        "    level: int = 3\n    '''How loud.'''\n    def check(self, sample): return KEEP\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "r.toml").write_text("[gate]\nfilters = ['mine:Loud', 'exact']\n[gate.'mine:Loud']\nlevel = 5\n")
+    recipe = recipes.read(tmp_path / "r.toml")
+    (tmp_path / "again.toml").write_text(recipes.to_toml(recipe))
+    again = recipes.read(tmp_path / "again.toml")
+    assert again.gate[0].level == 5
+    assert again == recipe
+
+
+def test_a_recipes_files_are_looked_for_beside_it_and_a_saved_one_is_read_from_anywhere(tmp_path, monkeypatch):
+    (tmp_path / "words").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "mine.jsonl").write_text("{}")
+    (tmp_path / "r.toml").write_text('prompts = "words"\n[source]\nseeds = ["mine.jsonl"]')
+    monkeypatch.chdir(tmp_path / "words")
+    recipe = recipes.read(Path("../r.toml"))
+    assert Path(recipe.prompts).resolve() == tmp_path / "words"
+    (tmp_path / "run/recipe.toml").write_text(recipes.to_toml(recipe, tmp_path / "run"))
+    (tmp_path / "run/mine.jsonl").write_text("another file of that name")
+    monkeypatch.chdir(tmp_path.parent)
+    again = recipes.read(tmp_path / "run/recipe.toml")
+    assert Path(again.prompts).resolve() == tmp_path / "words"
+    assert Path(again.source.seeds[0]).resolve() == tmp_path / "mine.jsonl"
 
 
 def test_only_deciding_keys_tell_runs_apart():

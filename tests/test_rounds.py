@@ -9,6 +9,7 @@ import pytest
 from gen.core import Candidate, Completion, Grown, Request, Sampling, child
 from gen.engines.scripted import Scripted
 from gen.errors import GenError, Unavailable
+from gen.gate import Gate
 from gen.pool import Pool
 from gen.rollout import Talk
 from gen.rounds import Order, Turn
@@ -184,7 +185,7 @@ class Broken(Fan):
 def test_a_loops_own_bug_costs_a_conversation_and_many_of_them_the_run(tmp_path, seeds, hold):
     swap = lambda run: setattr(run, "recipe", replace(run.recipe, params=Broken()))
     run, kept = hold(tmp_path / "few", seeds[:3], rounds=1, on_run=swap)
-    assert run.admission.dropped["loop_failed"] == 3
+    assert run.admission.position.dropped["loop_failed"] == 3
     assert len(kept) == 3
     with pytest.raises(GenError, match=r"failed in its own code, the last with KeyError: 'oops'"):
         hold(tmp_path / "many", seeds, rounds=5, on_run=swap)
@@ -219,6 +220,94 @@ def test_request_seeds_depend_on_the_path_alone():
     asyncio.run(go())
     assert seen[0] == seen[1]
     assert len(set(seen)) == 5
+
+
+class Pair(Fan):
+    def answer(self, seed):
+        yield [Request("evolver", seed.messages[:1], Sampling(), "pair", attempt=i) for i in range(2)]
+        return Grown((Candidate(seed),), (seed,))
+
+
+def test_a_reply_beside_a_question_that_failed_is_still_recorded(tmp_path, seeds, hold, write):
+    class Half(Scripted):
+        async def complete(self, request):
+            if request.attempt == 0:
+                raise Unavailable("gone")
+            await asyncio.sleep(0.05)
+            return await super().complete(request)
+
+    swap = lambda run: setattr(run, "recipe", replace(run.recipe, params=Pair()))
+    with pytest.raises(Unavailable):
+        hold(tmp_path / "run", seeds[:1], engine=Half(write), rounds=0, on_run=swap)
+    with Pool.open(tmp_path / "run") as pool:
+        assert pool.journal_count() == 1
+
+
+def test_a_question_that_is_put_twice_at_once_is_asked_once():
+    class Moody:
+        fingerprint, model, width, asked = "f", "m", 4, 0
+
+        async def complete(self, request):
+            self.asked += 1
+            await asyncio.sleep(0)
+            return Completion(f"reply {self.asked}")
+
+    class Forget:
+        def lookup(self, key):
+            return None
+
+        async def record(self, *_):
+            pass
+
+    def twice():
+        return (yield [Request("judge", (), Sampling(), "x")] * 2)
+
+    engine = Moody()
+    told = asyncio.run(Talk({"judge": engine}, Forget(), 7).hold(twice(), (0,)))
+    assert engine.asked == 1
+    assert told.result[0] == told.result[1]
+
+
+def test_a_filter_that_fails_ends_the_run_and_nothing_more_is_begun(tmp_path, seeds, hold):
+    class Faulty:
+        passport = type("P", (), {"name": "faulty"})
+
+        def check(self, sample):
+            raise ZeroDivisionError("by zero")
+
+    runs = []
+    swap = lambda run: (runs.append(run), setattr(run.admission, "gate", Gate([Faulty()])))
+    with pytest.raises(GenError, match=r"filter 'faulty' failed on sample .*: ZeroDivisionError: by zero; mend it"):
+        hold(tmp_path / "run", seeds, width=2, rounds=5, on_run=swap)
+    [run] = runs
+    assert run.why == "failed"
+    assert not run._tasks
+
+
+def test_drops_are_counted_once_when_a_run_goes_on(tmp_path, seeds, hold):
+    whole, _ = hold(tmp_path / "whole", seeds, rounds=3)
+    for target in (5, 20, 35):
+        hold(tmp_path / "run", seeds, rounds=3, width=64, budget={"target": target})
+    run, _ = hold(tmp_path / "run", seeds, rounds=3)
+    assert dict(run.admission.position.dropped) == dict(whole.admission.position.dropped)
+
+
+def test_the_gate_reads_little_while_it_waits_for_a_straggler(tmp_path, seeds, hold, write, monkeypatch):
+    class Straggling(Scripted):
+        done = 0
+
+        async def complete(self, request):
+            if "number 0." in request.messages[-1].content:
+                while self.done < 150:
+                    await asyncio.sleep(0.001)
+            self.done += 1
+            return await super().complete(request)
+
+    read, original = [], Pool.grown_after
+    monkeypatch.setattr(Pool, "grown_after", lambda *a: read.extend(rows := original(*a)) or rows)
+    run, _ = hold(tmp_path / "run", seeds, engine=Straggling(write, width=4), rounds=3)
+    assert run.done == 80
+    assert len(read) < 4 * run.done
 
 
 def test_order_knows_the_first_turn_that_is_missing():

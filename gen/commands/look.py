@@ -30,7 +30,10 @@ def funnel(folder: Positional[Path], gate_run: int = 0, json: bool = False) -> i
         json: print JSON
     """
     with open_run(folder) as pool:
-        rows = pool.funnel(gate_run or pool.state("gate_run", 1))
+        newest, last = pool.state("gate_run", 1), pool.state("gate_runs", 1)
+        if not 0 <= gate_run <= last:
+            raise UserError(f"{folder}: no gate run {gate_run}; expected 1 to {last}, or 0 for the newest")
+        rows = pool.funnel(gate_run or newest)
     if json:
         render.print_json([render.record(r) for r in rows])
         return 0
@@ -54,7 +57,8 @@ def show(
     with open_run(folder) as pool:
         sample = pool.sample(id) if id else _example(pool)
         if sample is None:
-            raise UserError(f"{folder}: no sample's id begins with {id!r}; ids are in dataset.jsonl")
+            none = f"no sample's id begins with {id!r}" if id else "nothing was kept that could be shown"
+            raise UserError(f"{folder}: {none}; ids are in dataset.jsonl, ends in `gen funnel {folder}`")
         facts = _facts(pool, sample)
     if json:
         render.print_json(facts)

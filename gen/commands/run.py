@@ -24,7 +24,7 @@ from gen.regate import regate as judge_again
 
 NOTES = Console(stderr=True, highlight=False)
 ENDS = {
-    "complete": "complete", "finished": "already finished: nothing to do (more --rounds goes on)",
+    "complete": "complete", "finished": "already finished: nothing to do (more --rounds or a larger budget goes on)",
     "target": "target met", "max_tokens": "token budget met", "max_time": "time is up; the same command goes on",
     "interrupted": "stopped; the same command goes on", "regated": "judged again",
 }  # fmt: skip
@@ -54,7 +54,7 @@ def loop(name: str, rest: Sequence[str]) -> int:
     cls = flag_class(name, base, [output], every_filter=every)
     about = f"{type(base.params).passport.source}. `--help-all` adds the flags of every filter."
     flags = tyro.cli(cls, args=rest, prog=f"gen {title}", description=about)
-    recipe = to_recipe(name, flags)
+    recipe = to_recipe(base, flags)
     if flags.output.print_recipe:
         Console(highlight=False, markup=False).out(recipes.to_toml(recipe), end="")
         return 0
@@ -97,7 +97,7 @@ def make(recipe: Recipe, out: str, *, command: str, quiet: bool, json: bool) -> 
         _say_bundled(recipe)
     folder = Path(out) if out else job.folder_of(recipe, found)
     if (folder / "pool.db").exists():
-        NOTES.print(f"{folder} holds this run already; what is done is not done again.", markup=False)
+        NOTES.print(f"{folder} holds a run already; what is done is not done again.", markup=False)
     progress = Progress(NOTES, quiet=quiet)
     report = job.execute(recipe, folder, found, command=command, watch=progress)
     _say(report, json=json)

@@ -9,6 +9,7 @@ read drops the rewrite instead of letting it pass (`keep_unjudged` restores the 
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
@@ -61,11 +62,11 @@ class Evolve:
     def __post_init__(self) -> None:
         for rule in self.rules:
             if rule not in RULES:
-                raise RecipeError(f"evolve, rules: no elimination rule {rule!r}; {nearest(rule, RULES)}")
-        if not self.operations or min(self.operations.values()) < 0 or not any(self.operations.values()):
-            raise RecipeError(f"evolve, operations: {dict(self.operations)}; expected weights >= 0, one above 0")
+                raise RecipeError(f"rules: no elimination rule {rule!r}; {nearest(rule, RULES)}")
+        if not 0 < sum(self.operations.values()) < math.inf or min(self.operations.values()) < 0:
+            raise RecipeError(f"operations = {dict(self.operations)}; expected finite weights >= 0, one above 0")
         if self.min_added > self.max_added:
-            raise RecipeError(f"evolve: min_added {self.min_added} is above max_added {self.max_added}")
+            raise RecipeError(f"min_added {self.min_added} is above max_added {self.max_added}")
 
     def asks(self) -> tuple[Prompt, ...]:
         """Every prompt that a run of this loop can send; they decide the run."""
@@ -151,7 +152,8 @@ class Evolve:
         try:
             verdict = parse_choice(reply.text, prompt.reply.choices)
         except ParseError as error:
-            return None if self.keep_unjudged else drop("judgement_unparsed", note=str(error))
+            unjudged = _unfinished(reply, "judgement") or drop("judgement_unparsed", note=str(error))
+            return None if self.keep_unjudged else unjudged
         return drop("no_gain") if verdict == "equal" else None
 
     def _answer(

@@ -91,6 +91,11 @@ def test_e1_equal_rewrites_are_dropped_and_unreadable_judgements_are_not_guessed
     assert reason(grow(Evolve(operations=ONLY["constrain"]), replies=replies)[1]) == expected
 
 
+def test_a_judge_that_could_not_speak_is_told_apart_from_one_that_mumbles():
+    for reply, expected in ((Completion("", "reasoning_truncated"), "reasoning_truncated"), (Completion("", "refused"), "judgement_rejected")):
+        assert reason(grow(Evolve(operations=ONLY["constrain"]), replies=[REWRITE, reply])[1]) == expected
+
+
 def test_e1_the_published_rule_keeps_what_the_judge_did_not_say():
     loop = Evolve(operations=ONLY["constrain"], keep_unjudged=True)
     assert reason(grow(loop, replies=[REWRITE, "", "An answer."])[1]) is None
@@ -254,7 +259,7 @@ def test_an_operation_is_a_file_and_needs_no_code(tmp_path):
     ("parameters", "message"),
     [
         ({"rules": ("equl",)}, "did you mean 'equal'"),
-        ({"operations": {}}, "expected weights >= 0"),
+        ({"operations": {}}, "expected finite weights >= 0"),
         ({"operations": {"deepen": 0.0}}, "one above 0"),
         ({"min_added": 30}, "min_added 30 is above max_added 20"),
     ],
