@@ -9,9 +9,9 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TypeAlias
 
 HIDDEN = (
     (r"(?i)((?:-[\w.-]*(?:api[-_]?key|token|secret|password)(?:=|\s+)|\b\w*(?:api_?key|token|secret|password)=))"
@@ -29,59 +29,31 @@ SFTTrainer(model="your/model", train_dataset=data.select_columns(["messages"])).
 ```"""
 
 
-class SeedFacts(NamedTuple):
-    name: str
-    rows: int
-    digest: str
-    license: str | None = None
-
-
-class ModelFacts(NamedTuple):
-    role: str
-    model: str
-    fingerprint: str
-    license: str | None = None
-
-
-class LoopFacts(NamedTuple):
-    name: str
-    paper: str
-    """`arXiv 2304.12244`, or the word `ours`."""
-
-
-class FilterFacts(NamedTuple):
-    name: str
-    parameters: Mapping[str, object] = {}
-    paper: str = "ours"
-
-
-class FunnelFacts(NamedTuple):
-    """How many candidates of a round came to one end; an empty `reason` means kept."""
-
-    stage: int
-    round: int
-    reason: str
-    count: int  # type: ignore[assignment]  # a tuple's method has this name
+Rows: TypeAlias = Sequence[tuple[object, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
-    """What the page says. `prompts` are `name@hash`, `promise` is the promise of reproducibility that held, in a
-    sentence; licences are Hugging Face ids, or None where not known; languages are ISO codes."""
+    """What the page says. Licences are Hugging Face ids, or None where not known."""
 
     name: str
     rows: int
-    seeds: tuple[SeedFacts, ...]
-    models: tuple[ModelFacts, ...]
-    loops: tuple[LoopFacts, ...]
+    seeds: Rows
+    """(file, rows, digest, licence)"""
+    models: Rows
+    """(role, model, fingerprint, licence)"""
+    loops: Rows
+    """(loop, paper)"""
     prompts: tuple[str, ...]
-    filters: tuple[FilterFacts, ...]
-    funnel: tuple[FunnelFacts, ...]
+    """`name@hash`"""
+    filters: Rows
+    """(filter, parameters, paper)"""
+    funnel: Rows
+    """(round, outcome, candidates)"""
     versions: Mapping[str, str]
     command: str
     promise: str
-    license: str | None = None
-    languages: tuple[str, ...] = ()
+    """The promise of reproducibility that held, in a sentence."""
 
 
 def card(facts: CardFacts) -> str:
@@ -92,8 +64,7 @@ def card(facts: CardFacts) -> str:
         "Loops": _table("loop paper", facts.loops),
         "Prompts": _table("prompt hash", (p.rpartition("@")[::2] for p in facts.prompts)),
         "Filters": _table("filter parameters paper", facts.filters),
-        "Funnel": _table("stage round outcome candidates", (
-            (f.stage, f.round, f.reason or "kept", f.count) for f in facts.funnel)),
+        "Funnel": _table("round outcome candidates", facts.funnel),
         "Versions": _table("software version", facts.versions.items()),
         "Command": f"```bash\n{_plain(facts.command)}\n```",
         "Reproducibility": _cell(facts.promise),
@@ -112,28 +83,27 @@ def clean(text: str) -> str:
 
 def _front(facts: CardFacts) -> str:
     matter = {
-        "pretty_name": _plain(facts.name), "license": _plain(facts.license or ""),
-        "language": [_plain(code) for code in facts.languages], "task_categories": ["text-generation"],
-        "tags": list(dict.fromkeys(["synthetic", "gen", *(_plain(loop.name) for loop in facts.loops)])),
+        "pretty_name": _plain(facts.name), "task_categories": ["text-generation"],
+        "tags": ["synthetic", "gen", *(_plain(str(loop)) for loop, _ in facts.loops)],
         "configs": [{"config_name": "default", "data_files": "dataset.jsonl"}],
     }
     # JSON is YAML, as long as its characters stand for themselves.
-    return "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in matter.items() if value)
+    return "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in matter.items())
 
 
 def _summary(facts: CardFacts) -> str:
-    loops = ", ".join(_cell(loop.name) for loop in facts.loops) or "no loop"
-    models = ", ".join(dict.fromkeys(_cell(m.model) for m in facts.models))
+    loops = ", ".join(_cell(loop) for loop, _ in facts.loops) or "no loop"
+    models = ", ".join(dict.fromkeys(_cell(model) for _, model, *_ in facts.models))
     wrote = f"What is not a seed's was written by {models}: it is synthetic and may be wrong."
-    seeds = sum(s.rows for s in facts.seeds)
+    seeds = sum(int(str(rows)) for _, rows, *_ in facts.seeds)
     return (f"{facts.rows:,} examples for instruction tuning, made by gen from {seeds:,} seeds with {loops}. "
             f"{wrote if models else 'No model was asked.'}")
 
 
 def _unknown(facts: CardFacts) -> str:
-    names = [s.name for s in facts.seeds if not s.license] + [m.model for m in facts.models if not m.license]
-    listed = ", ".join(dict.fromkeys(_cell(n) for n in names))
-    own = "" if facts.license else "\n\nNo licence of this dataset was stated."
+    names = [s[0] for s in facts.seeds if not s[-1]] + [m[1] for m in facts.models if not m[-1]]
+    listed = ", ".join(dict.fromkeys(map(_cell, names)))
+    own = "\n\nNo licence of this dataset was stated."
     return own + (f"\n\nThe licence of {listed} is unknown: find it out before you publish this." if names else "")
 
 

@@ -35,9 +35,11 @@ class Progress:
         if not self._console.is_terminal:
             await self._lines(run)
             return
-        with Live(console=self._console, refresh_per_second=4, transient=True, get_renderable=lambda: self.panel(run)):
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
             while True:
                 await asyncio.sleep(EVERY)
+                self._look(run)
+                live.update(self.panel(run), refresh=True)
 
     async def _lines(self, run: Run) -> None:
         while True:
@@ -47,34 +49,39 @@ class Progress:
 
     def line(self, run: Run) -> str:
         """One plain line: round, conversations, rate, kept, dropped, time left."""
-        rate, left = self._rates(run)
-        dropped = sum(run.admission.position.dropped.values())
-        return (
-            f"round {self._round(run)}/{run.recipe.rounds} | {run.done} conversations done, "
-            f"{run.order.active} in flight, {self._left(run)} left | {rate:.0f} tokens/s | "
-            f"{run.admission.position.kept} kept, {dropped} dropped | {left}"
-        )
+        return " | ".join([self._state(run), self._kept(run), self._end(run)])
 
     def panel(self, run: Run) -> Table:
         """The same as a picture."""
-        self._look(run)
-        rate, left = self._rates(run)
         total = max(1, run.done + run.order.active + self._left(run))
-        stopping = "stopping: waiting for replies in flight (Ctrl-C again: stop at once)"
         panel = Table.grid()
         panel.add_row(ProgressBar(total=total, completed=run.done, width=60))
-        panel.add_row(
-            f"round {self._round(run)} of {run.recipe.rounds}   {run.done:,} conversations done, "
-            f"{run.order.active:,} in flight, {self._left(run):,} left   {rate:,.0f} tokens/s"
-        )
-        panel.add_row(f"{run.admission.position.kept:,} kept   dropped: {self._reasons(run)}")
-        panel.add_row(stopping if run.why == "interrupted" else left)
+        for text in (self._state(run), self._kept(run), self._end(run)):
+            panel.add_row(text)
         panel.add_row(Text(self._waiting(run), style="dim"))
         return panel
 
-    def _reasons(self, run: Run) -> str:
-        worst = Counter(dict(run.admission.position.dropped)).most_common(4)  # a copy: the gate is in another thread
-        return ", ".join(f"{count:,} {reason}" for reason, count in worst) or "0"
+    def _state(self, run: Run) -> str:
+        first = run.order.frontier()
+        (then, tokens, _), (now, tokens_now, _) = self._seen[0], self._seen[-1]
+        return (
+            f"round {first.round if first else run.recipe.rounds} of {run.recipe.rounds}: {run.done:,} conversations "
+            f"done, {run.order.active:,} in flight, {self._left(run):,} left, "
+            f"{(tokens_now - tokens) / max(now - then, 1e-6):,.0f} tokens/s"
+        )
+
+    def _kept(self, run: Run) -> str:
+        dropped = Counter(dict(run.admission.position.dropped))  # a copy: the gate works in another thread
+        worst = ", ".join(f"{count:,} {reason}" for reason, count in dropped.most_common(4))
+        return f"{run.admission.position.kept:,} kept, {dropped.total():,} dropped" + (f": {worst}" if worst else "")
+
+    def _end(self, run: Run) -> str:
+        if run.why == "interrupted":
+            return "stopping: waiting for replies in flight (Ctrl-C again: stop at once)"
+        (then, _, done), (now, _, done_now) = self._seen[0], self._seen[-1]
+        if done_now == done:
+            return "time left unknown"
+        return f"about {_time((self._left(run) + run.order.active) * (now - then) / (done_now - done))} left"
 
     def _waiting(self, run: Run) -> str:
         """Which straggler the gate waits for, when it is far behind."""
@@ -82,10 +89,6 @@ class Progress:
         if first is None or run.done - run.judged < len(run.seeds) + 2 * run.order.active:
             return ""
         return f"gate waits for round {first.round}, conversation {first.call}"
-
-    def _round(self, run: Run) -> int:
-        first = run.order.frontier()
-        return run.recipe.rounds if first is None else first.round
 
     def _left(self, run: Run) -> int:
         """Conversations still to begin, as far as they can be foreseen: every lineage goes on to the end."""
@@ -97,16 +100,6 @@ class Progress:
         self._seen.append((now, run.talk.tokens, run.done))
         while len(self._seen) > 2 and now - self._seen[0][0] > WINDOW:
             self._seen.popleft()
-
-    def _rates(self, run: Run) -> tuple[float, str]:
-        if len(self._seen) < 2:
-            return 0.0, "time left unknown"
-        (then, tokens, done), (now, tokens_now, done_now) = self._seen[0], self._seen[-1]
-        span = max(now - then, 1e-6)
-        pace = (done_now - done) / span
-        rest = self._left(run) + run.order.active
-        left = f"about {_time(rest / pace)} left" if pace > 0 else "time left unknown"
-        return (tokens_now - tokens) / span, left
 
 
 def _time(seconds: float) -> str:

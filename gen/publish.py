@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gen import __version__
 from gen import recipe as recipes
-from gen.card import CardFacts, FilterFacts, FunnelFacts, LoopFacts, ModelFacts, SeedFacts, card
+from gen.card import CardFacts, card
+from gen.core import Sample
 from gen.export import atomic, write_dataset
 from gen.material import Material
 from gen.pool import FunnelRow, Pool
@@ -45,30 +47,31 @@ def report_of(pool: Pool, folder: Path, why: str) -> Report:
 
 def publish(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> None:
     """Write `dataset.jsonl` from what the newest gate kept, and the card beside it."""
-    rows = write_dataset(pool.kept(pool.state("gate_run", 1)), folder / "dataset.jsonl")
-    with atomic(folder / "README.md") as file:
-        file.write(card(_facts(pool, folder, recipe, material, rows)))
-
-
-def _facts(pool: Pool, folder: Path, recipe: Recipe, material: Material, rows: int) -> CardFacts:
-    own = "apache-2.0" if not recipe.model.name and not recipe.model.server else None
-    models = tuple(ModelFacts(role, model, mark, own) for role, model, mark in pool.state("models", []))
-    names = [Path(s).name for s in recipe.source.seeds] or ["the seeds that ship with gen"]
-    licences = {str(s.meta.get("license") or s.meta.get("licence") or "") for s in material.seeds.samples}
-    known = licences.pop() if len(licences) == 1 else ""
-    licence = known or ("apache-2.0" if not recipe.source.seeds else None)
-    funnel: Counter[tuple[int, str]] = Counter()
-    for row in pool.funnel(pool.state("gate_run", 1)):
+    run, seeds = pool.state("gate_run", 1), material.seeds
+    rows = write_dataset(pool.kept(run), folder / "dataset.jsonl")
+    bundled = not recipe.model.name and not recipe.model.server
+    licence = "apache-2.0" if not recipe.source.seeds else _licence(seeds.samples)
+    names = ", ".join(Path(s).name for s in recipe.source.seeds) or "the seeds that ship with gen"
+    funnel = Counter[tuple[int, str]]()
+    for row in pool.funnel(run):
         funnel[row.round, "" if row.keep else row.reason] += row.count
-    return CardFacts(
-        name=folder.resolve().name, rows=rows,
-        seeds=(SeedFacts(", ".join(names), len(material.seeds.samples), material.seeds.digest, licence),),
-        models=models, loops=(LoopFacts(recipe.loop, type(recipe.params).passport.source),),
+    facts = CardFacts(
+        name=folder.resolve().name, rows=rows, seeds=[(names, len(seeds.samples), seeds.digest, licence)],
+        models=[(*model, "apache-2.0" if bundled else None) for model in pool.state("models", [])],
+        loops=[(recipe.loop, type(recipe.params).passport.source)],
         prompts=tuple(p.ref for p in recipe.params.asks()),
-        filters=tuple(FilterFacts(f.passport.name, recipes.values(f), f.passport.source) for f in recipe.gate),
-        funnel=tuple(FunnelFacts(0, r, reason, n) for (r, reason), n in sorted(funnel.items())),
+        filters=[(f.passport.name, recipes.values(f), f.passport.source) for f in recipe.gate],
+        funnel=[(round, reason or "kept", count) for (round, reason), count in sorted(funnel.items())],
         versions=_versions(recipe), command=pool.state("command", ""), promise=_promise(recipe),
     )  # fmt: skip
+    with atomic(folder / "README.md") as file:
+        file.write(card(facts))
+
+
+def _licence(seeds: Sequence[Sample]) -> str | None:
+    """The licence that all seeds name in their row, if they do."""
+    found = {str(s.meta.get("license") or s.meta.get("licence") or "") for s in seeds}
+    return found.pop() or None if len(found) == 1 else None
 
 
 def _versions(recipe: Recipe) -> dict[str, str]:
@@ -84,5 +87,3 @@ def _promise(recipe: Recipe) -> str:
     if recipe.model.name.startswith("script:"):
         return f"{both} The replies were canned: another run gives the same bytes, killed in between or not."
     return f"{both} The model ran in this process with seeded sampling: texts repeat as far as its arithmetic does."
-
-

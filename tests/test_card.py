@@ -5,18 +5,17 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from gen.card import CardFacts, FilterFacts, FunnelFacts, LoopFacts, ModelFacts, SeedFacts, card, clean
+from gen.card import CardFacts, card, clean
 
 FACTS = CardFacts(
     name="evolved-seeds", rows=412,
-    seeds=(SeedFacts("seed_tasks.jsonl", 175, "fa992babc6a5f9b9", "apache-2.0"), SeedFacts("mine.jsonl", 3, "00ff")),
-    models=(ModelFacts("evolver", "Qwen/Qwen3-8B", "ab12", "apache-2.0"), ModelFacts("answerer", "my-model", "cd34")),
-    loops=(LoopFacts("evolve", "arXiv 2304.12244"),), prompts=("evolve/deepen@0123456789ab",),
-    filters=(FilterFacts("rouge", {"max_rouge_l": 0.7, "tokens": "unicode"}, "arXiv 2212.10560"),),
-    funnel=(FunnelFacts(0, 1, "", 140), FunnelFacts(0, 1, "near_duplicate", 35)),
+    seeds=[("seed_tasks.jsonl", 175, "fa992babc6a5f9b9", "apache-2.0"), ("mine.jsonl", 3, "00ff", None)],
+    models=[("evolver", "Qwen/Qwen3-8B", "ab12", "apache-2.0"), ("answerer", "my-model", "cd34", None)],
+    loops=[("evolve", "arXiv 2304.12244")], prompts=("evolve/deepen@0123456789ab",),
+    filters=[("rouge", {"max_rouge_l": 0.7, "tokens": "unicode"}, "arXiv 2212.10560")],
+    funnel=[(1, "kept", 140), (1, "near_duplicate", 35)],
     versions={"gen": "0.1.0", "python": "3.11.7"}, command="gen evolve seed_tasks.jsonl --rounds 3",
-    promise="Given the same journal, this dataset is the same byte for byte.", license="cc-by-4.0",
-    languages=("en", "zh"),
+    promise="Given the same journal, this dataset is the same byte for byte.",
 )
 
 
@@ -29,8 +28,7 @@ def front(text):
 def test_front_matter_is_what_the_hub_reads():
     matter, _ = front(card(FACTS))
     assert matter == {
-        "pretty_name": "evolved-seeds", "license": "cc-by-4.0", "language": ["en", "zh"],
-        "task_categories": ["text-generation"], "tags": ["synthetic", "gen", "evolve"],
+        "pretty_name": "evolved-seeds", "task_categories": ["text-generation"], "tags": ["synthetic", "gen", "evolve"],
         "configs": [{"config_name": "default", "data_files": "dataset.jsonl"}],
     }
 
@@ -48,8 +46,8 @@ def test_front_matter_is_what_the_hub_reads():
         "| evolve | arXiv 2304.12244 |",
         "| evolve/deepen | 0123456789ab |",
         '| rouge | max\\_rouge\\_l = 0.7, tokens = "unicode" | arXiv 2212.10560 |',
-        "| 0 | 1 | kept | 140 |",
-        "| 0 | 1 | near\\_duplicate | 35 |",
+        "| 1 | kept | 140 |",
+        "| 1 | near\\_duplicate | 35 |",
         "| gen | 0.1.0 |",
         "gen evolve seed_tasks.jsonl --rounds 3",
         "Given the same journal, this dataset is the same byte for byte.",
@@ -70,9 +68,7 @@ def test_equal_facts_give_equal_pages_and_each_section_comes_once():
 
 def test_an_empty_run_has_a_page_too():
     page = card(CardFacts("x", 0, (), (), (), (), (), (), {}, "gen evolve", "none"))
-    matter, body = front(page)
-    assert "license" not in matter
-    assert "language" not in matter
+    _, body = front(page)
     assert body.count("\nNone.\n") == 7
     assert "No licence of this dataset was stated." in body
 
@@ -82,14 +78,14 @@ NASTY = "a|b `c` <script>alert(1)</script>\n## d [e](f) ![g](h) & \"i\": '#j\u20
 
 def test_text_of_others_is_shown_as_it_is_and_never_obeyed():
     page = card(replace(
-        FACTS, name=NASTY, license=NASTY, languages=(NASTY,), models=(ModelFacts("evolver", NASTY, NASTY, NASTY),),
-        seeds=(SeedFacts(NASTY, 1, NASTY, NASTY),), loops=(LoopFacts(NASTY, NASTY),), prompts=(NASTY + "@" + NASTY,),
-        filters=(FilterFacts("f", {"words": [NASTY]}),), funnel=(FunnelFacts(0, 1, NASTY, 2),), promise=NASTY,
+        FACTS, name=NASTY, models=[("evolver", NASTY, NASTY, NASTY)], seeds=[(NASTY, 1, NASTY, NASTY)],
+        loops=[(NASTY, NASTY)], prompts=(NASTY + "@" + NASTY,),
+        filters=[("f", {"words": [NASTY]}, "ours")], funnel=[(1, NASTY, 2)], promise=NASTY,
         versions={NASTY: NASTY},
     ))
     matter, body = front(page)
-    assert matter["license"] == matter["pretty_name"] == matter["language"][0] == matter["tags"][2]
-    assert matter["license"] == "a|b `c` <script>alert(1)</script> ## d [e](f) ![g](h) & \"i\": '#j    中 😀 \\"
+    assert matter["pretty_name"] == matter["tags"][2]
+    assert matter["pretty_name"] == "a|b `c` <script>alert(1)</script> ## d [e](f) ![g](h) & \"i\": '#j    中 😀 \\"
     assert "<script" not in body
     assert "&lt;script&gt;" in body
     assert page.encode().decode().count("\n## ") == 10
