@@ -35,7 +35,7 @@ def funnel(folder: Positional[Path], gate_run: int = 0, json: bool = False) -> i
             raise UserError(f"{folder}: no gate run {gate_run}; expected 1 to {last}, or 0 for the newest")
         rows = pool.funnel(gate_run or newest)
     if json:
-        render.print_json([render.record(r) for r in rows])
+        render.print_json(rows)
         return 0
     console = Console(highlight=False)
     console.print(render.funnel_table(rows))
@@ -44,9 +44,7 @@ def funnel(folder: Positional[Path], gate_run: int = 0, json: bool = False) -> i
     return 0
 
 
-def show(
-    folder: Positional[Path], id: Positional[str] = "", json: bool = False
-) -> int:
+def show(folder: Positional[Path], id: Positional[str] = "", json: bool = False) -> int:
     """One sample: its text, its family, the questions asked and replies got, the verdicts.
 
     Args:
@@ -69,29 +67,23 @@ def show(
 
 def _example(pool: Pool) -> Sample | None:
     """A kept sample that has come far, to look at when none was named."""
-    best = None
-    for sample in pool.kept(pool.state("gate_run", 1)):
-        if best is None or sample.lineage.round >= best.lineage.round:
-            best = sample
-    return best
+    return max(pool.kept(pool.state("gate_run", 1)), key=lambda sample: sample.lineage.round, default=None)
 
 
 def _facts(pool: Pool, sample: Sample) -> dict[str, Any]:
+    def newest(other: Sample) -> Verdict | None:
+        run = pool.state("gate_run", 1)
+        return pool.failure(other.id) or next((v for n, v in pool.verdicts(other.id) if n == run), None)
+
     grown = pool.grown_of(sample.id)
-    family = pool.family(sample.lineage.root)
-    newest = pool.state("gate_run", 1)
     return {
         "sample": sample,
         "failure": pool.failure(sample.id),
         "verdicts": pool.verdicts(sample.id),
         "scores": pool.scores(sample.id),
-        "family": [(s, _verdict(pool, s, newest)) for s in family],
+        "family": [(other, newest(other)) for other in pool.family(sample.lineage.root)],
         "asked": pool.asked(grown.asked) if grown else [],
     }
-
-
-def _verdict(pool: Pool, sample: Sample, gate_run: int) -> Verdict | None:
-    return pool.failure(sample.id) or next((v for run, v in pool.verdicts(sample.id) if run == gate_run), None)
 
 
 def _print_sample(sample: Sample, facts: dict[str, Any]) -> None:
@@ -147,9 +139,7 @@ def _tree(family: Sequence[tuple[Sample, Verdict | None]], here: str) -> Tree:
     return root
 
 
-def export(
-    folder: Positional[Path], format: Format = "messages", to: str = "", json: bool = False
-) -> int:
+def export(folder: Positional[Path], format: Format = "messages", to: str = "", json: bool = False) -> int:
     """Write what was kept in a trainer's format.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -66,35 +67,26 @@ def prompts(
 
 def _parts(name: str, kinds: tuple[str, ...], *, json: bool) -> int:
     if name:
-        return _one(name, kinds, json=json)
-    heads: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-    found = [(kind, catalog.load(n, kind)) for kind, n in catalog.names(*kinds)]
-    rows = [(p.name, kind, _default_in(p.name), _about(cls), p.source) for kind, cls in found for p in [cls.passport]]
-    heads = ("name", "kind", "default gate of", "what", "source")
-    if kinds == ("loop",):
-        rows, heads = [(r[0], *r[3:]) for r in rows], ("name", "what", "source")
-    _print(heads, rows, json=json)
-    return 0
-
-
-def _one(name: str, kinds: tuple[str, ...], *, json: bool) -> int:
-    cls = catalog.load(name, *kinds)
-    rows = [(p.name, _shown(p.default), p.range, p.doc) for p in catalog.parameters(cls)]
-    if not json:
-        Console(highlight=False).print(f"{name}: {_about(cls)} ({cls.passport.source})\n", markup=False)
-    _print(("parameter", "default", "range", "what"), rows, json=json)
+        cls = catalog.load(name, *kinds)
+        if not json:
+            Console(highlight=False).print(f"{name}: {_about(cls)} ({cls.passport.source})\n", markup=False)
+        parameters = [(p.name, _shown(p.default), p.range, p.doc) for p in catalog.parameters(cls)]
+        _print(("parameter", "default", "range", "what"), parameters, json=json)
+        return 0
+    rows = []
+    for kind, known in catalog.names(*kinds):
+        cls = catalog.load(known, kind)
+        gates = ", ".join(loop for loop, names in DEFAULT_GATES.items() if known in names)
+        rows.append((known, *(() if kind == "loop" else (kind, gates)), _about(cls), cls.passport.source))
+    _print(("name", *(() if kinds == ("loop",) else ("kind", "default gate of")), "what", "source"), rows, json=json)
     return 0
 
 
 def _about(cls: type[Any]) -> str:
+    """The first sentence of a component, or of its file."""
     own = cls.__doc__ if cls.__doc__ and not cls.__doc__.startswith(f"{cls.__name__}(") else None
-    text = own or getattr(__import__(cls.__module__, fromlist=["_"]), "__doc__", "") or ""
+    text = own or sys.modules[cls.__module__].__doc__ or ""
     return " ".join(text.split("\n\n")[0].split()).partition(". ")[0].rstrip(".")
-
-
-def _default_in(name: str) -> str:
-    return ", ".join(loop for loop, names in DEFAULT_GATES.items() if name in names)
 
 
 def _shown(value: Any) -> str:
@@ -111,28 +103,28 @@ def _print(heads: Sequence[str], rows: Sequence[Sequence[str]], *, json: bool) -
     for head in heads:
         table.add_column(head, overflow="fold")
     for row in rows:
-        table.add_row(*(render.plain(cell) for cell in row))
+        table.add_row(*map(render.plain, row))
     Console(highlight=False).print(table)
 
 
 def _show(known: Prompts, name: str, *, json: bool) -> None:
     if not name:
         raise PromptError(f"gen prompts show: which one? {nearest('', known.names())}")
-    text = known.path(known.get(name).name).read_text(encoding="utf-8")
+    prompt = known.get(name)
+    text = known.path(name).read_text(encoding="utf-8")
     if json:
-        render.print_json({"prompt": name, "hash": known.get(name).hash, "text": text})
+        render.print_json({"prompt": name, "hash": prompt.hash, "text": text})
     else:
         Console(highlight=False, markup=False, soft_wrap=True).out(text, end="")
 
 
 def _copy(known: Prompts, name: str, to: Path) -> None:
     wanted = dict.fromkeys(f for n in ([name] if name else known.names()) for f in known.closure(n))
-    for file in wanted:
-        target = to / f"{file}.jinja"
+    targets = {file: to / f"{file}.jinja" for file in wanted}
+    for target in targets.values():
         if target.exists():
             raise RecipeError(f"{target}: exists already and is left alone; give another --to, or delete it")
-    for file in wanted:
-        target = to / f"{file}.jinja"
+    for file, target in targets.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(known.path(file), target)
     Console(highlight=False, markup=False).print(f"{len(wanted)} files copied to {to}; use them with --prompts {to}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -50,31 +50,27 @@ def funnel_table(rows: Sequence[FunnelRow]) -> Table:
     for title in ("round", "candidates", "kept", "dropped"):
         table.add_column(title, justify="right")
     table.add_column("why")
-    for round in sorted({r.round for r in rows}):
-        _funnel_row(table, str(round), [r for r in rows if r.round == round])
-    table.add_section()
-    _funnel_row(table, "all", rows)
+    rounds = sorted({r.round for r in rows})
+    for title, group in [*((str(n), [r for r in rows if r.round == n]) for n in rounds), ("all", rows)]:
+        if title == "all":
+            table.add_section()
+        kept, reasons = _ends(group)
+        why = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
+        table.add_row(title, f"{kept + reasons.total():,}", f"{kept:,}", f"{reasons.total():,}", why)
     return table
 
 
-def _funnel_row(table: Table, title: str, rows: Sequence[FunnelRow]) -> None:
-    kept = sum(r.count for r in rows if r.keep)
-    reasons = dropped(rows)
-    why = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
-    table.add_row(title, f"{kept + reasons.total():,}", f"{kept:,}", f"{reasons.total():,}", why)
-
-
-def dropped(rows: Sequence[FunnelRow]) -> Counter[str]:
+def _ends(rows: Sequence[FunnelRow]) -> tuple[int, Counter[str]]:
+    """How many are kept, and how many dropped for which reason."""
     reasons: Counter[str] = Counter()
     for row in rows:
-        if not row.keep:
-            reasons[row.reason] += row.count
-    return reasons
+        reasons["" if row.keep else row.reason] += row.count
+    return reasons.pop("", 0), reasons
 
 
 def advice(rows: Sequence[FunnelRow]) -> list[str]:
     """What took the largest shares and what to change, when little or nothing was kept."""
-    kept, reasons = sum(r.count for r in rows if r.keep), dropped(rows)
+    kept, reasons = _ends(rows)
     total = kept + reasons.total()
     if not total:
         return ["no candidate was proposed: no seed, --rounds 0, or a budget that was met at once"]
@@ -90,7 +86,3 @@ def advice(rows: Sequence[FunnelRow]) -> list[str]:
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     Console(soft_wrap=True, highlight=False, markup=False).out(msgspec.json.encode(value, enc_hook=str).decode())
-
-
-def record(row: FunnelRow) -> Mapping[str, Any]:
-    return {name: getattr(row, name) for name in ("round", "operation", "by", "reason", "count", "keep")}

@@ -30,17 +30,20 @@ ENDS = {
 }  # fmt: skip
 
 
+Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")]
+
+
 @dataclasses.dataclass(frozen=True)
 class Output:
     out: Annotated[str, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = ""
     """Run folder; empty: runs/LOOP-HASH, the same for the same recipe and seeds."""
     recipe: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = ""
     """Take the defaults of all flags from a recipe."""
-    print_recipe: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")] = False
+    print_recipe: Switch = False
     """Print the recipe that the flags amount to, and stop."""
-    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")] = False
+    quiet: Switch = False
     """No progress."""
-    json: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")] = False
+    json: Switch = False
     """Print the report as JSON."""
 
 
@@ -74,9 +77,7 @@ def _base(loop: str, args: Sequence[str]) -> Recipe:
     return recipes.default(loop)
 
 
-def run(
-    recipe: tyro.conf.Positional[Path], out: str = "", quiet: bool = False, json: bool = False
-) -> int:
+def run(recipe: tyro.conf.Positional[Path], out: str = "", quiet: bool = False, json: bool = False) -> int:
     """Run a recipe file, or go on with it.
 
     Args:
@@ -126,8 +127,7 @@ def _say_rows(found: material.Material) -> None:
 
 def _say(report: Report, *, json: bool) -> None:
     if json:
-        plain = {f.name: getattr(report, f.name) for f in dataclasses.fields(report)}
-        render.print_json(plain | {"funnel": [render.record(r) for r in report.funnel]})
+        render.print_json(report)
         return
     console = Console(highlight=False)
     console.print(render.funnel_table(report.funnel))
