@@ -23,8 +23,7 @@ from typing import Any
 from gen.core import Lineage, Message, Sample, digest, seed_id
 from gen.errors import InputError, nearest
 
-MAX_LINE = 10_000_000
-MAX_DOCUMENT = 1_000_000_000
+MAX_LINE, MAX_DOCUMENT, MAX_DEPTH = 10_000_000, 1_000_000_000, 100
 BOM = b"\xef\xbb\xbf"
 KINDS = (".jsonl", ".ndjson", ".json")
 COLUMNS = {
@@ -65,17 +64,15 @@ class SeedFile:
 
 def read_seeds(
     paths: Sequence[Path], *, mapping: Mapping[str, str] | None = None, limit: int | None = None,
-    strict: bool = False, id_prefix: str | None = None, max_line: int = MAX_LINE,
+    strict: bool = False, max_line: int = MAX_LINE,
 ) -> SeedFile:
     """The seeds of all files in order, at most `limit` of them, without exact duplicates.
 
     With a `mapping` (field -> column) only the mapped columns are read; the rest is `meta`. A seed's id is the
-    hash of its content, or `<id_prefix>:<file name>:<line>`. Raises InputError when a file cannot be read or has
-    no good row, for a mapping that fits no row, and, if `strict`, at the first bad row."""
-    if limit is not None and limit < 1:
-        raise InputError(f"limit = {limit}: at least 1 is allowed; leave it out to read all seeds")
+    hash of its content. Raises InputError when a file cannot be read or has no good row, for a mapping that fits
+    no row, and, if `strict`, at the first bad row."""
     found, seen = SeedFile([], ""), dict[str, BadRow]()
-    for row, sample in _read(paths, mapping, id_prefix, max_line):
+    for row, sample in _read(paths, mapping, None, max_line):
         if sample is None:
             if strict:
                 raise InputError(f"{row}; mend the row, or read without strict to skip it")
@@ -139,9 +136,16 @@ def _check_mapping(path: Path, mapping: Mapping[str, str], columns: set[str]) ->
         raise InputError(f"--map {dict(mapping)}: says no column for instruction; add `--map instruction=COLUMN`")
 
 
+def _deep(value: Any, left: int = MAX_DEPTH) -> bool:
+    inner = value.values() if isinstance(value, dict) else value
+    return left < 0 or (isinstance(value, list | dict) and any(_deep(v, left - 1) for v in inner))
+
+
 def _sample(value: Any, mapping: Mapping[str, str] | None, name: str | None) -> Sample:
     if isinstance(value, ValueError):
         raise value
+    if _deep(value):  # it could not be written and read again
+        raise ValueError(f"nested more than {MAX_DEPTH} deep; flatten it")
     if found := BROKEN.search(json.dumps(value, ensure_ascii=False, allow_nan=False).replace(r"\\", "")):
         before = found.string[:found.start()][-30:]
         raise ValueError(f"a NUL character, a byte that is not UTF-8 or half of a surrogate pair after {before!r}")

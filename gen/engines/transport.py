@@ -196,7 +196,8 @@ class Transport:
             try:
                 value = read(wire.decode(raw))
             except wire.Unreadable as error:
-                raise Failed(f"answered with {error}", status) from None
+                said = self.presentable(wire.complaint(raw))[:200]
+                raise Failed(f"answered with {error}" + (f" ({said})" if said else ""), status) from None
             self._answered(endpoint)
             return value
         said = wire.complaint(raw)
@@ -219,7 +220,8 @@ class Transport:
             return 0.0  # there is another server, not yet asked
         if failure.wait is not None:  # a little later than asked, and not all at the same moment
             return min(failure.wait, self.limits.patience) * random.uniform(1, 1.1) + random.uniform(0, 0.05)
-        return min(self.limits.max_backoff, self.limits.backoff * 2.0 ** min(attempts - 1, 16)) * random.uniform(0.5, 1)
+        most = min(self.limits.max_backoff, self.limits.patience)
+        return min(most, self.limits.backoff * 2.0 ** min(attempts - 1, 16)) * random.uniform(0.5, 1)
 
     def _unavailable(self, where: str, what: str, failure: Failed) -> Unavailable:
         advice = "lower --width if it is overloaded" if failure.status else "start it or correct --server"

@@ -107,9 +107,10 @@ def completion(payload: Mapping[str, Any]) -> Completion:
         end, notes = "refused", ["content_filter"]
     elif split.open:
         notes = ["ended inside its reasoning"]
-    if not isinstance(used, dict):
-        used, notes = {}, [*notes, "no usage"]
-    asked, told = used.get("prompt_tokens") or 0, used.get("completion_tokens") or 0
+    counts = used if isinstance(used, dict) else {"prompt_tokens": "none"}
+    asked, told = (counts.get(f"{name}_tokens") or 0 for name in ("prompt", "completion"))
+    if type(asked) is not int or type(told) is not int or min(asked, told) < 0:
+        asked, told, notes = 0, 0, [*notes, "no usage"]
     return Completion(split.answer, end, split.reasoning, asked, told, "; ".join(notes))
 
 

@@ -179,3 +179,9 @@ def test_a_servers_words_are_shown_without_key_host_and_path() -> None:
     shown = wire.presentable(said, ("sk-1", "10.0.0.1:80", ""))
     assert shown.startswith("key ... is bad at ..., see <url> and <path>, and/or wait")
     assert len(shown) == 200
+
+
+@pytest.mark.parametrize("used", [{"completion_tokens": "x"}, {"completion_tokens": -50}, {"completion_tokens": True}, 7])
+def test_counts_that_are_no_counts_are_no_usage(used: Any) -> None:
+    done = wire.completion(reply({"content": "a"}, usage=used))
+    assert (done.completion_tokens, done.note) == (0, "no usage")
