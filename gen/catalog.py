@@ -32,11 +32,10 @@ ROOMS = {
 
 @dataclass(frozen=True, slots=True)
 class Passport:
-    """What a name cannot say: where a component's idea comes from."""
+    """What a name cannot say: where a component's idea comes from, as an arXiv number and section, or "ours"."""
 
     name: str
     source: str
-    """A paper's arXiv number and section, or "ours"."""
 
 
 def component(name: str, *, source: str) -> Callable[[C], C]:
@@ -65,14 +64,13 @@ def parameters(cls: type[Any]) -> tuple[Parameter, ...]:
     """The fields of a dataclass that a user may set, documented by the text under each."""
     docs, hints = _field_docs(cls.__module__, cls.__qualname__), typing.get_type_hints(cls, include_extras=True)
     return tuple(
-        Parameter(f.name, hints[f.name], _default(f), docs.get(f.name, ""), _range(hints[f.name]))
+        Parameter(
+            f.name, hints[f.name], f.default if f.default_factory is dataclasses.MISSING else f.default_factory(),
+            docs.get(f.name, ""), _range(hints[f.name]),
+        )
         for f in dataclasses.fields(cls)
         if f.metadata.get("parameter", True)
     )
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 @functools.cache
@@ -92,12 +90,11 @@ def _range(hint: Any) -> str:
     """The bounds of an annotated number, or the choices of a Literal, anywhere inside `hint`."""
     if typing.get_origin(hint) is typing.Literal:
         return " | ".join(map(str, typing.get_args(hint)))
-    if metas := [m for m in getattr(hint, "__metadata__", ()) if isinstance(m, msgspec.Meta)]:
-        meta = metas[0]
-        low = "" if meta.ge is None else f"at least {meta.ge}"
-        low = low if meta.gt is None else f"above {meta.gt}"
-        high = "" if meta.le is None else f"at most {meta.le}"
-        return f"{meta.ge}..{meta.le}" if low[:2] == "at" and high else ", ".join(filter(None, (low, high)))
+    for meta in (m for m in getattr(hint, "__metadata__", ()) if isinstance(m, msgspec.Meta)):
+        if meta.ge is not None and meta.le is not None:
+            return f"{meta.ge}..{meta.le}"
+        bounds = {"at least": meta.ge, "above": meta.gt, "at most": meta.le}
+        return ", ".join(f"{words} {bound}" for words, bound in bounds.items() if bound is not None)
     return next((r for r in map(_range, typing.get_args(hint)) if r), "")
 
 

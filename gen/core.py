@@ -91,12 +91,9 @@ Finish = Literal["stop", "length", "reasoning_truncated", "overlong", "refused"]
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What came back. A request that the engine refuses for good is a completion too.
-
-    `stop`: the model ended by itself. `length`: cut at max_tokens. `reasoning_truncated`: cut before
-    an answer began. `overlong`: prompt and max_tokens exceed the context. `refused`: the server
-    rejected the request (`note` says why). `text` never holds reasoning.
-    """
+    """What came back; a request that is refused for good is a completion too. `stop`: the model ended by itself.
+    `length`: cut at max_tokens. `reasoning_truncated`: cut before an answer began. `overlong`: prompt and
+    max_tokens exceed the context. `refused`: `note` says why. `text` never holds reasoning."""
 
     text: str
     finish: Finish = "stop"
@@ -156,15 +153,15 @@ class Grown:
 
 
 class Loop(Protocol):
-    """An algorithm that proposes samples: one file in `gen/loops`, a frozen dataclass of parameters."""
+    """An algorithm that proposes samples: one file in `gen/loops`, a frozen dataclass of parameters. `answer` is
+    round 0: a whole sample of a seed that may lack its answer. `grow` is one later round of one heir; all
+    randomness comes from `rng`. `asks` names every prompt (with its `ref`) that can be sent."""
 
-    def answer(self, seed: Sample) -> Rollout[Grown]:
-        """Round 0: make a whole sample of a seed that may lack its answer."""
-        ...
+    def answer(self, seed: Sample) -> Rollout[Grown]: ...
 
-    def grow(self, seed: Sample, rng: random.Random) -> Rollout[Grown]:
-        """One round for one heir. All randomness comes from `rng`."""
-        ...
+    def grow(self, seed: Sample, rng: random.Random) -> Rollout[Grown]: ...
+
+    def asks(self) -> Sequence[Any]: ...
 
 
 def digest(*parts: Any, size: int = 16) -> str:
@@ -203,7 +200,9 @@ def place(sample: Sample, stage: int, round: int, index: int) -> Sample:
 
 
 class Engine(Protocol):
-    """What answers. Opened once, asked concurrently, closed once."""
+    """What answers. Opened once (raises EngineError; Unavailable when waiting could help), asked concurrently,
+    closed once. What is refused for good is a Completion that says so; what may pass by waiting is retried inside,
+    and raises Unavailable when it does not."""
 
     fingerprint: str
     """Known after `open`: the model and all else that decides its replies; never a URL, host or path."""
@@ -212,14 +211,9 @@ class Engine(Protocol):
     width: int
     """Requests that it can usefully have in flight."""
 
-    async def open(self) -> None:
-        """Load or probe. Raises EngineError (Unavailable when waiting could help)."""
-        ...
+    async def open(self) -> None: ...
 
-    async def complete(self, request: Request) -> Completion:
-        """Answer one request. What is refused for good is a Completion that says so; what may pass by
-        waiting is retried inside, and raises Unavailable when it does not."""
-        ...
+    async def complete(self, request: Request) -> Completion: ...
 
     async def close(self) -> None: ...
 

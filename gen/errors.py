@@ -28,28 +28,23 @@ class UserError(GenError):
     exit_code = 2
 
 
-class RecipeError(UserError):
-    pass
+class RecipeError(UserError): ...
 
 
-class PromptError(UserError):
-    pass
+class PromptError(UserError): ...
 
 
-class InputError(UserError):
-    pass
+class InputError(UserError): ...
 
 
-class EngineError(GenError):
-    pass
+class EngineError(GenError): ...
 
 
 class Unavailable(EngineError):
     exit_code = 75
 
 
-class PoolError(GenError):
-    pass
+class PoolError(GenError): ...
 
 
 class Interrupted(GenError):

@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from gen import __version__
 from gen import recipe as recipes
-from gen.core import Engine, Role, digest
+from gen.core import Engine, Role
 from gen.engines import open_engine
 from gen.errors import PoolError, RecipeError, UserError
 from gen.export import atomic
@@ -30,13 +30,8 @@ from gen.recipe import Recipe
 from gen.rounds import Run
 
 log = logging.getLogger("gen.job")
-ROLES: tuple[Role, ...] = ("evolver", "answerer", "judge", "scorer")
+ROLES = tuple(role for role in get_args(Role) if role != "embedder")
 Watch = Callable[[Run], Coroutine[Any, Any, None]]
-
-
-def folder_of(recipe: Recipe, material: Material) -> Path:
-    """Where this recipe's run lives when no `--out` is given: the same recipe, the same folder."""
-    return Path("runs") / recipe.run_name(digest(material.content))
 
 
 def execute(recipe: Recipe, folder: Path, material: Material, *, command: str, watch: Watch) -> Report:
@@ -59,8 +54,8 @@ def _logged(folder: Path, command: str) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger("gen")
     root.setLevel(logging.INFO)
-    root.addHandler(handler)
     root.propagate = False
+    root.addHandler(handler)
     log.info("started: %s (gen %s)", command, __version__)
     try:
         yield
@@ -72,7 +67,7 @@ def _logged(folder: Path, command: str) -> Iterator[None]:
         handler.close()
 
 
-def open_engines(recipe: Recipe) -> dict[Role, Engine]:
+def open_engines(recipe: Recipe) -> dict[str, Engine]:
     """Every role's engine. One engine serves all roles."""
     m = recipe.model
     name, shown = m.name, None
@@ -88,7 +83,7 @@ def open_engines(recipe: Recipe) -> dict[Role, Engine]:
 
 
 async def _execute(
-    recipe: Recipe, folder: Path, material: Material, pool: Pool, engines: Mapping[Role, Engine], gate: Gate,
+    recipe: Recipe, folder: Path, material: Material, pool: Pool, engines: Mapping[str, Engine], gate: Gate,
     command: str, watch: Watch,
 ) -> Report:  # fmt: skip
     started, opened = time.monotonic(), set(engines.values())
@@ -99,8 +94,7 @@ async def _execute(
         _begin(pool, folder, recipe, material)
         admission = Admission(gate, pool.state("gate_run", 1), recipe.budget)
         admission.restore(pool)
-        by_role = {str(role): engine for role, engine in engines.items()}
-        run = Run(recipe, material.seeds.samples, pool, by_role, admission)
+        run = Run(recipe, material.seeds.samples, pool, engines, admission)
         with _signals(run):
             watcher = asyncio.create_task(watch(run))
             try:
@@ -130,7 +124,8 @@ async def _execute(
 @contextlib.contextmanager
 def _signals(run: Run) -> Iterator[None]:
     """Ctrl-C ends the run cleanly; a second one ends the process at once (the journal does not mind)."""
-    loop = asyncio.get_running_loop()
+    loop, names = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+    unable = contextlib.suppress(NotImplementedError, RuntimeError, ValueError)  # no main thread, no signals
 
     def interrupt() -> None:
         if run.why:
@@ -140,14 +135,14 @@ def _signals(run: Run) -> Iterator[None]:
             os._exit(75)
         run.stop("interrupted")
 
-    for name in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # no main thread, no signals
+    for name in names:
+        with unable:
             loop.add_signal_handler(name, interrupt)
     try:
         yield
     finally:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+        for name in names:
+            with unable:
                 loop.remove_signal_handler(name)
 
 
@@ -166,12 +161,11 @@ def _check_same(pool: Pool, recipe: Recipe, material: Material, folder: Path) ->
         raise RecipeError(f"{folder}: --rounds {recipe.rounds}, but this run has {done} already; rounds can only grow")
 
 
-def _check_engines(pool: Pool, engines: Mapping[Role, Engine]) -> None:
+def _check_engines(pool: Pool, engines: Mapping[str, Engine]) -> None:
     """Refuse to mix the replies of two models in one run."""
     now = {role: engine.fingerprint for role, engine in engines.items()}
     before = pool.state("fingerprints")
-    if before is not None and before != now:
-        changed = ", ".join(sorted(role for role in now if before.get(role) != now[role]))
+    if changed := ", ".join(sorted(role for role in now if before and before.get(role) != now[role])):
         raise UserError(
             f"the model behind {changed} is not the one this run began with (its fingerprint changed: other weights, "
             f"version, context length or precision); serve the same one again, or give another --out"

@@ -29,6 +29,10 @@ class Material:
         asked = [[(m.role, m.content) for m in replace(s, response=None).messages] for s in self.against]
         return {"seeds": self.seeds.digest, "against": digest(asked) if asked else ""}
 
+    def folder(self, recipe: Recipe) -> Path:
+        """Where this recipe's run lives when no `--out` is given: the same recipe, the same folder."""
+        return Path("runs") / recipe.run_name(digest(self.content))
+
 
 def read_material(recipe: Recipe) -> Material:
     """The seeds and `--against` data of a recipe. Raises InputError as `gen.seeds` says."""

@@ -68,7 +68,7 @@ class Talk:
         tokens, answers = 0, None
         while True:
             try:
-                requests = next(conversation) if answers is None else conversation.send(answers)
+                requests = conversation.send(answers)  # type: ignore[arg-type]  # None starts it
             except StopIteration as stop:
                 return Told(stop.value, tuple(asked), tokens)
             except UserError:

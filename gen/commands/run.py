@@ -96,7 +96,7 @@ def make(recipe: Recipe, out: str, *, command: str, quiet: bool, json: bool) -> 
     _say_rows(found)
     if not recipe.model.name and not recipe.model.server:
         _say_bundled(recipe)
-    folder = Path(out) if out else job.folder_of(recipe, found)
+    folder = Path(out) if out else found.folder(recipe)
     if (folder / "pool.db").exists():
         NOTES.print(f"{folder} holds a run already; what is done is not done again.", markup=False)
     progress = Progress(NOTES, quiet=quiet)
