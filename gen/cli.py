@@ -4,13 +4,16 @@ needs them, so that `gen --help` is instant."""
 from __future__ import annotations
 
 import importlib
+import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 
 from gen import __version__, catalog
 from gen.errors import GenError, nearest
 
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 VERBS = {
     "run": "run a recipe file, or go on with it",
     "show": "one sample: its family, what was asked and replied, why it was kept or dropped",
@@ -28,6 +31,9 @@ MODULES = {"run": "run", "regate": "run", "show": "look", "funnel": "look", "exp
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Exit codes: 0 done, 1 failure, 2 the user's mistake, 75 stopped: run it again."""
     args = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):  # what a model wrote may not fit the terminal's encoding
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     if not args or args[0] in ("-h", "--help", "help"):
         print(_help())  # noqa: T201
         return 0
@@ -37,24 +43,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(args[0].replace("_", "-"), args[1:])
     except GenError as error:
-        print(f"gen: {error}", file=sys.stderr)  # noqa: T201
+        _tell(str(error))
         return error.exit_code
     except BrokenPipeError:  # `gen show ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # a full disk, a folder without permission
-        told = f"{error.filename or 'system'}: {error.strerror or error}; mend it, then run the same command"
-        print(f"gen: {told}", file=sys.stderr)  # noqa: T201
+        _tell(f"{error.filename or 'system'}: {error.strerror or error}; mend it, then run the same command")
         return 1
     except KeyboardInterrupt:
-        print("gen: stopped at once; the same command goes on", file=sys.stderr)  # noqa: T201
+        _tell("stopped at once; the same command goes on")
         return 75
+
+
+def _tell(message: str) -> None:
+    """A message may quote a server, a file or a path: terminal escapes are taken out."""
+    print(f"gen: {CONTROL.sub('�', message)}", file=sys.stderr)  # noqa: T201
 
 
 def _dispatch(name: str, args: list[str]) -> int:
     loops = [loop.replace("_", "-") for _, loop in catalog.names("loop")]
     if name not in loops and name not in VERBS:
-        print(f"gen: no command is called {name!r}: {nearest(name, [*loops, *VERBS])}", file=sys.stderr)  # noqa: T201
+        _tell(f"no command is called {name!r}: {nearest(name, [*loops, *VERBS])}")
         return 2
     import tyro
 

@@ -8,7 +8,7 @@ GenError
 ├── EngineError          exit 1: an engine that cannot do what was asked of it
 │   └── Unavailable      exit 75: nothing answers now; the same command goes on later
 ├── PoolError            exit 1: the store is damaged, locked or on an unfit disk
-├── Interrupted          exit 75: stopped by Ctrl-C or a budget; the same command goes on
+├── Interrupted          exit 75: stopped by Ctrl-C; the same command goes on
 └── ParseError           a model reply without the asked-for form: data, caught by the loop that asked
 
 Every message has four parts: where, what was found, what was allowed, what to do.

@@ -8,6 +8,7 @@ from msgspec import Meta
 from filters.base import drop
 from gen.catalog import component
 from gen.core import KEEP, Sample, Verdict
+from gen.errors import RecipeError
 from gen.text import count_words
 
 
@@ -25,6 +26,13 @@ class Length:
     """fewest words of the response"""
     max_response_words: Annotated[int, Meta(ge=1)] = 8192
     """most words of the response"""
+
+    def __post_init__(self) -> None:
+        bounds = {"instruction": (self.min_instruction_words, self.max_instruction_words),
+                  "response": (self.min_response_words, self.max_response_words)}  # fmt: skip
+        for what, (fewest, most) in bounds.items():
+            if fewest > most:
+                raise RecipeError(f"min_{what}_words {fewest} is above max_{what}_words {most}; nothing would pass")
 
     def check(self, sample: Sample) -> Verdict:
         asked = ("instruction", sample.prompt, self.min_instruction_words, self.max_instruction_words)

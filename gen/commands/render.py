@@ -3,7 +3,6 @@ text: no markup is read in it, and control characters (terminal escapes) are tak
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gen.cli import CONTROL
 from gen.pool import FunnelRow
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 ADVICE = {
     "no_gain": "rewrites ask for nothing new: a stronger evolver, a higher --temperature, other --operations",
     "rewrite_unparsed": "replies lack the asked-for tags: a stronger evolver, or a lower --temperature",
@@ -35,7 +34,6 @@ ADVICE = {
     "rewrite_rejected": "the server rejects the requests: see run.log and the server's log",
     "answer_rejected": "the server rejects the requests: see run.log and the server's log",
     "loop_failed": "the loop's own code failed: see `gen show` of such a sample",
-    "pending": "not judged yet: run the same command again",
 }
 
 
@@ -49,29 +47,32 @@ def funnel_table(rows: Sequence[FunnelRow]) -> Table:
     table = Table(box=None, padding=(0, 2), header_style="bold")
     for title in ("round", "candidates", "kept", "dropped"):
         table.add_column(title, justify="right")
-    table.add_column("why")
+    table.add_column("why", overflow="fold")
     rounds = sorted({r.round for r in rows})
     for title, group in [*((str(n), [r for r in rows if r.round == n]) for n in rounds), ("all", rows)]:
         if title == "all":
             table.add_section()
-        kept, reasons = _ends(group)
+        kept, reasons, pending = _ends(group)
         why = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
-        table.add_row(title, f"{kept + reasons.total():,}", f"{kept:,}", f"{reasons.total():,}", why)
+        why += f"{', ' if why else ''}not judged {pending:,}" if pending else ""
+        table.add_row(title, f"{kept + reasons.total() + pending:,}", f"{kept:,}", f"{reasons.total():,}", why)
     return table
 
 
-def _ends(rows: Sequence[FunnelRow]) -> tuple[int, Counter[str]]:
-    """How many are kept, and how many dropped for which reason."""
+def _ends(rows: Sequence[FunnelRow]) -> tuple[int, Counter[str], int]:
+    """How many are kept, how many dropped for which reason, and how many not yet judged."""
     reasons: Counter[str] = Counter()
     for row in rows:
         reasons["" if row.keep else row.reason] += row.count
-    return reasons.pop("", 0), reasons
+    return reasons.pop("", 0), reasons, reasons.pop("pending", 0)
 
 
 def advice(rows: Sequence[FunnelRow]) -> list[str]:
     """What took the largest shares and what to change, when little or nothing was kept."""
-    kept, reasons = _ends(rows)
+    kept, reasons, pending = _ends(rows)
     total = kept + reasons.total()
+    if not total and pending:
+        return []
     if not total:
         return ["no candidate was proposed: no seed, --rounds 0, or a budget that was met at once"]
     if kept * 4 > total:

@@ -2,6 +2,7 @@ import pytest
 
 from filters.rules.length import Length
 from gen.core import Lineage, Sample
+from gen.errors import RecipeError
 
 
 def sample(instruction, response, input=""):
@@ -35,3 +36,8 @@ def test_bounds_are_inclusive(count, keep):
     rule = Length(min_response_words=3, max_response_words=5)
     assert rule.check(sample("Say some words", "word " * count)).keep is keep
     assert rule.check(sample("说几个字", "字" * count)).keep is keep
+
+
+def test_bounds_that_nothing_can_meet_are_refused():
+    with pytest.raises(RecipeError, match="min_response_words 9 is above max_response_words 5"):
+        Length(min_response_words=9, max_response_words=5)
