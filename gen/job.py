@@ -18,6 +18,7 @@ from typing import Any, get_args
 
 from gen import __version__
 from gen import recipe as recipes
+from gen.card import clean
 from gen.core import Engine, Role
 from gen.engines import open_engine
 from gen.errors import PoolError, RecipeError, UserError
@@ -36,15 +37,23 @@ Watch = Callable[[Run], Coroutine[Any, Any, None]]
 
 def execute(recipe: Recipe, folder: Path, material: Material, *, command: str, watch: Watch) -> Report:
     """Start a run or go on with it. Raises UserError where the folder holds another run."""
-    gate = open_gate(recipe, material)
-    with Pool.open(folder) as pool, _logged(folder, command):
+    gate, engines = open_gate(recipe, material), open_engines(recipe)
+    _check_folder(folder)
+    with Pool.open(folder) as pool, _logged(folder, clean(command)):
         _check_same(pool, recipe, material, folder)
         if (finished := pool.state("finished")) and finished == _goal(recipe, str(finished["why"])):
             if not all((folder / name).exists() for name in ("dataset.jsonl", "README.md")):
                 publish(pool, folder, recipe, material)
             return report_of(pool, folder, "finished")
-        engines = open_engines(recipe)
         return asyncio.run(_execute(recipe, folder, material, pool, engines, gate, command, watch))
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse to write over files that no run of ours has made."""
+    if (folder / "pool.db").exists():
+        return
+    if found := [name for name in ("dataset.jsonl", "README.md", "recipe.toml") if (folder / name).exists()]:
+        raise UserError(f"{folder}: holds {', '.join(found)} but no run, and would lose them; give another --out")
 
 
 @contextlib.contextmanager

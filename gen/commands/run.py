@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,15 +67,22 @@ def loop(name: str, rest: Sequence[str]) -> int:
 
 
 def _base(loop: str, args: Sequence[str]) -> Recipe:
-    """The recipe that gives the flags their defaults: `--recipe FILE`, else the shipped defaults."""
-    for i, arg in enumerate(args):
-        if (arg == "--recipe" and i + 1 < len(args)) or arg.startswith("--recipe="):
-            path = Path(arg.partition("=")[2] or args[i + 1])
-            base = recipes.read(path)
-            if base.loop != loop:
-                raise RecipeError(f"{path}: its loop is {base.loop!r}, the command is {loop!r}; use `gen run {path}`")
-            return base
-    return recipes.default(loop)
+    """The recipe that gives the flags their defaults: `--recipe FILE`, else the shipped defaults. `--prompts`
+    is read here too: an operation of the recipe may be a file of that folder."""
+    prompts = _value(args, "--prompts")
+    own = {"prompts": prompts} if prompts else {}
+    if not (file := _value(args, "--recipe")):
+        return recipes.build({"loop": loop, **own}, where="flags")
+    base = recipes.build({**recipes.load(Path(file)), **own}, where=file)
+    if base.loop != loop:
+        raise RecipeError(f"{file}: its loop is {base.loop!r}, the command is {loop!r}; use `gen run {file}`")
+    return base
+
+
+def _value(args: Sequence[str], flag: str) -> str:
+    """What a flag is given, before all flags are known."""
+    inline = [a.partition("=")[2] for a in args if a.startswith(f"{flag}=")]
+    return [*inline, *(b for a, b in itertools.pairwise(args) if a == flag), ""][0]
 
 
 def run(recipe: tyro.conf.Positional[Path], out: str = "", quiet: bool = False, json: bool = False) -> int:
@@ -82,11 +90,12 @@ def run(recipe: tyro.conf.Positional[Path], out: str = "", quiet: bool = False, 
 
     Args:
         recipe: the TOML file; `gen LOOP --print-recipe` prints one
-        out: run folder; empty: runs/LOOP-HASH, the same for the same recipe and seeds
+        out: run folder; empty: that of a recipe in a run folder, else runs/LOOP-HASH
         quiet: no progress
         json: print the report as JSON
     """
     command = shlex.join(["gen", "run", str(recipe), *(["--out", out] if out else [])])
+    out = out or (str(recipe.parent) if (recipe.parent / "pool.db").exists() else "")
     return make(recipes.read(recipe), out, command=command, quiet=quiet, json=json)
 
 
