@@ -133,7 +133,7 @@ async def _execute(
 @contextlib.contextmanager
 def _signals(run: Run) -> Iterator[None]:
     """Ctrl-C ends the run cleanly; a second one ends the process at once (the journal does not mind)."""
-    loop, names = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+    loop, names = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     unable = contextlib.suppress(NotImplementedError, RuntimeError, ValueError)  # no main thread, no signals
 
     def interrupt() -> None:
