@@ -48,8 +48,9 @@ class Progress:
             self._console.print(self.line(run), highlight=False, markup=False)
 
     def line(self, run: Run) -> str:
-        """One plain line: round, conversations, rate, kept, dropped, time left."""
-        return " | ".join([self._state(run), self._kept(run), self._end(run)])
+        """One plain line: round, conversations, rate, kept, dropped, time left, who is waited for."""
+        parts = (self._state(run), self._kept(run), self._end(run), self._waiting(run))
+        return " | ".join(filter(None, parts))
 
     def panel(self, run: Run) -> Table:
         """The same as a picture."""

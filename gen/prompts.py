@@ -10,7 +10,7 @@ import functools
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -35,7 +35,7 @@ class Reply:
     schema: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Passport:
     """What the file says of itself."""
 
@@ -49,19 +49,13 @@ class Passport:
     reply: Reply = field(default_factory=Reply)
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt(Passport):
     name: str
     """Its path without `.jinja`, such as `evolve/deepen`."""
     hash: str
-    paper: str
-    purpose: str
-    role: Role
-    inputs: tuple[str, ...]
-    sampling: Sampling
-    reply: Reply
-    template: jinja2.Template
-    system: jinja2.Template | None = None
+    templates: tuple[jinja2.Template, jinja2.Template]
+    """Of the system text, which may come out empty, and of the user's message."""
 
     @property
     def ref(self) -> str:
@@ -73,8 +67,7 @@ class Prompt:
             odd = ", ".join(sorted(set(values) ^ set(self.inputs)))
             raise PromptError(f"prompt {self.name}: inputs are {', '.join(self.inputs)}; missing or unknown: {odd}")
         try:
-            system = self.system.render(**values).strip() if self.system else ""
-            user = self.template.render(**values).strip()
+            system, user = (template.render(**values).strip() for template in self.templates)
         except jinja2.TemplateError as error:
             raise PromptError(f"prompt {self.name}: cannot be rendered: {error}") from error
         return (*((Message("system", system),) if system else ()), Message("user", user))
@@ -189,11 +182,10 @@ class Prompts:
         if used != set(passport.inputs):
             found = f"inputs are {sorted(passport.inputs)}, the template uses {sorted(used)}"
             raise PromptError(f"{path}: {found}; make them equal")
-        return Prompt(
-            name, digest(*(self._split(n) for n in sorted(names)), size=12), passport.paper, passport.purpose,
-            passport.role, passport.inputs, passport.sampling, passport.reply, self.environment.get_template(name),
-            self.environment.from_string(passport.system) if passport.system else None,
-        )
+        templates = self.environment.from_string(passport.system), self.environment.get_template(name)
+        content = digest(*(self._split(n) for n in sorted(names)), size=12)
+        given = {f.name: getattr(passport, f.name) for f in fields(passport)}
+        return Prompt(name=name, hash=content, templates=templates, **given)
 
 
 def _read_passport(path: Path, head: str) -> Passport:

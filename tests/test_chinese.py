@@ -39,7 +39,7 @@ def test_every_drop_has_its_reason_and_the_good_rewrite_is_kept(tmp_path, tasks,
     operations = {"evolve": {"operations": {"constrain": 1.0}}}
     run, kept = hold(tmp_path / "run", tasks, engine=Scripted(reply), rounds=1, **operations)
     expected = [reason for _, reason in REWRITES.values() if reason]
-    assert dict(run.admission.dropped) == dict.fromkeys(expected, 1)
+    assert dict(run.admission.position.dropped) == dict.fromkeys(expected, 1)
     [poem] = [s for s in kept if s.lineage.round == 1]
     assert poem.instruction == REWRITES["秋天"][0]
     assert len(kept) == len(TASKS) + 1
@@ -57,7 +57,7 @@ def test_the_gate_reads_chinese(tmp_path, tasks, hold):
     twin = Sample("s9", "写一首关于秋天的短诗 ", Lineage("s9"), response="秋风起，叶满地。")
     seeds += [Sample("s8", "写一首关于秋天的短诗。", Lineage("s8"), response="秋风起，叶满地。"), twin]
     run, kept = hold(tmp_path / "run", seeds, engine=Scripted(reply), rounds=0)
-    assert dict(run.admission.dropped) == {**dict.fromkeys(bad, 1), "duplicate": 1}
+    assert dict(run.admission.position.dropped) == {**dict.fromkeys(bad, 1), "duplicate": 1}
     assert [s.id for s in kept] == ["s8"]
 
 
@@ -65,5 +65,5 @@ def test_rouge_novelty_counts_chinese_characters(tmp_path, tasks, hold):
     near = Sample("n", "写一首关于秋天的小短诗。", Lineage("n"), response="秋风起，叶满地。")
     gate = {"gate": {"filters": ["rouge"]}}
     run, kept = hold(tmp_path / "run", [*tasks, near], engine=Scripted(reply), rounds=0, **gate)
-    assert dict(run.admission.dropped) == {"near_duplicate": 1}
+    assert dict(run.admission.position.dropped) == {"near_duplicate": 1}
     assert len(kept) == len(TASKS)

@@ -432,6 +432,7 @@ def test_plain_lines_tell_the_progress_where_there_is_no_terminal(place):
     done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert "in flight" in done.stderr
     assert "tokens/s" in done.stderr
+    assert "0 dropped" in done.stderr or "dropped: " in done.stderr
     quiet = gen("evolve", "seeds.jsonl", "--model", "script:script.toml", "--quiet", "--seed", "2", cwd=place)
     assert "in flight" not in quiet.stderr
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gen import recipe as recipes
-from gen.errors import RecipeError
+from gen.errors import PromptError, RecipeError
 from gen.recipe import Budget
 
 SHIPPED = sorted(Path(str(resources.files("gen.recipes"))).glob("*.toml"))
@@ -143,6 +143,23 @@ def test_another_wording_of_a_prompt_is_another_run(tmp_path):
     (tmp_path / "evolve/equal.jinja").write_text(text + " Be strict.")
     one = recipes.default()
     assert recipes.with_values(one, {"prompts": str(tmp_path)}).run_name("s") != one.run_name("s")
+
+
+UNFIT = {
+    "rhyme": ("purpose='p'\nrole='evolver'\ninputs=['mood']\nreply={form='sections', sections=['instruction']}\n---\n{{ mood }}", "cannot fill its input 'mood'"),
+    "deepen": ("purpose='p'\nrole='evolver'\ninputs=['instruction']\n---\n{{ instruction }}", "its reply has no section 'instruction'"),
+    "equal": ("purpose='p'\nrole='judge'\ninputs=['first']\nreply={form='choice', choices=['yes', 'no']}\n---\n{{ first }}", "its reply has no choice 'equal'"),
+    "answer": ("purpose='p'\nrole='answerer'\ninputs=['task']\n---\n{{ task }}", "cannot fill its input 'task'"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_prompt_that_the_loop_cannot_use_is_refused_before_the_first_token(name, tmp_path):
+    (tmp_path / "evolve").mkdir()
+    (tmp_path / f"evolve/{name}.jinja").write_text("---\npaper='ours'\n" + UNFIT[name][0])
+    changes = {"prompts": str(tmp_path), "evolve": {"operations": {"rhyme": 1.0}} if name == "rhyme" else {}}
+    with pytest.raises(PromptError, match=f"evolve/{name}: .*{UNFIT[name][1]}"):
+        recipes.with_values(recipes.default(), changes)
 
 
 def test_the_difference_of_two_recipes_is_shown_key_by_key():

@@ -19,11 +19,14 @@ from msgspec import Meta
 
 from gen import text
 from gen.catalog import component
-from gen.core import Candidate, Completion, Grown, Request, Rollout, Sample, Sampling, Verdict, child
-from gen.errors import ParseError, RecipeError, nearest
+from gen.core import Candidate, Completion, Grown, Request, Rollout, Sample, Verdict, child
+from gen.errors import ParseError, PromptError, RecipeError, nearest
 from gen.prompts import Prompt, Prompts, parse_choice, parse_sections
 
 RULES = ("equal", "sorry", "hollow", "leak", "unchanged", "refusal", "length", "data", "script")
+FILLS = {"equal": ("first", "second"), "answer": ("instruction", "input", "language")}
+REWRITE_FILLS = ("instruction", "input", "domain", "language", "min_added", "max_added")
+"""What the inputs of a prompt may be; those of every operation are the same."""
 OPERATIONS = ("constrain", "deepen", "concretize", "reason", "complicate", "breadth")
 Step = Generator[list[Request], list[Completion], Verdict | None]
 
@@ -71,7 +74,24 @@ class Evolve:
     def asks(self) -> tuple[Prompt, ...]:
         """Every prompt that a run of this loop can send; they decide the run."""
         drawn = [name for name, weight in self.operations.items() if weight]
-        return tuple(self.prompts.get(f"evolve/{name}") for name in (*drawn, "equal", "answer"))
+        return tuple(self._prompt(name) for name in (*drawn, "equal", "answer"))
+
+    def _prompt(self, name: str) -> Prompt:
+        prompt, known = self.prompts.get(f"evolve/{name}"), FILLS.get(name, REWRITE_FILLS)
+        for given in prompt.inputs:
+            if given not in known:
+                raise PromptError(f"{prompt.name}: evolve cannot fill its input {given!r}; {nearest(given, known)}")
+        if name == "equal" and "equal" not in prompt.reply.choices:
+            raise PromptError(f"{prompt.name}: its reply has no choice 'equal'; add it to the passport")
+        if name not in FILLS and "instruction" not in prompt.reply.sections:
+            raise PromptError(f"{prompt.name}: its reply has no section 'instruction'; add it to the passport")
+        return prompt
+
+    def _ask(self, prompt: Prompt, **values: Any) -> Request:
+        own = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_new_tokens}
+        given = {} if prompt.name == "evolve/equal" else {k: v for k, v in own.items() if v is not None}
+        inputs = {k: values[k] for k in prompt.inputs}
+        return prompt.ask(sampling=replace(prompt.sampling, **given), **inputs)  # type: ignore[arg-type]
 
     def answer(self, seed: Sample) -> Rollout[Grown]:
         """Round 0: a seed without an answer is answered. It evolves even if that fails."""
@@ -85,12 +105,11 @@ class Evolve:
         """One evolution of one instruction: rewrite, eliminate, answer, eliminate."""
         names, weights = zip(*sorted(self.operations.items()), strict=True)
         operation = rng.choices(names, weights)[0]
-        prompt = self.prompts.get(f"evolve/{operation}")
-        values: dict[str, Any] = {
-            "instruction": seed.instruction, "input": seed.input, "domain": self.domain, "language": self.language,
-            "min_added": self.min_added, "max_added": self.max_added,
-        }  # fmt: skip
-        [reply] = yield [prompt.ask(sampling=self._sampling(prompt), **{k: values[k] for k in prompt.inputs})]
+        prompt = self._prompt(operation)
+        [reply] = yield [self._ask(
+            prompt, instruction=seed.instruction, input=seed.input, domain=self.domain, language=self.language,
+            min_added=self.min_added, max_added=self.max_added,
+        )]  # fmt: skip
         proposal, failure = self._proposal(seed, operation, prompt, reply)
         failure = failure or self._eliminate(seed, proposal, deeper="max_added" in prompt.inputs)
         failure = failure or (yield from self._judge(seed, proposal))
@@ -137,18 +156,16 @@ class Evolve:
         return None
 
     def _in_language(self, old: str, new: str) -> bool:
-        wanted = text.scripts_of_language(self.language) if self.language else None
-        found, before = text.dominant_script(new), text.spoken_scripts(old)
-        if wanted is not None:
-            return found is None or found in wanted
-        return bool(self.language) or found is None or not before or found in before
+        wanted = text.scripts_of_language(self.language) if self.language else text.spoken_scripts(old)
+        found = text.dominant_script(new)
+        return not wanted or found is None or found in wanted
 
     def _judge(self, seed: Sample, new: Sample) -> Step:
         """The first elimination rule: equal in demands, depth and breadth means no gain."""
         if "equal" not in self.rules:
             return None
-        prompt = self.prompts.get("evolve/equal")
-        [reply] = yield [prompt.ask(first=seed.prompt, second=new.prompt)]
+        prompt = self._prompt("equal")
+        [reply] = yield [self._ask(prompt, first=seed.prompt, second=new.prompt)]
         try:
             verdict = parse_choice(reply.text, prompt.reply.choices)
         except ParseError as error:
@@ -159,10 +176,8 @@ class Evolve:
     def _answer(
         self, sample: Sample
     ) -> Generator[list[Request], list[Completion], tuple[Verdict | None, Sample]]:
-        prompt = self.prompts.get("evolve/answer")
-        asked = prompt.ask(
-            sampling=self._sampling(prompt), instruction=sample.instruction, input=sample.input, language=self.language
-        )
+        prompt = self._prompt("answer")
+        asked = self._ask(prompt, instruction=sample.instruction, input=sample.input, language=self.language)
         *system, user = asked.messages
         own = [m for m in replace(sample, response=None).messages if m.role == "system"]
         [reply] = yield [replace(asked, messages=(*system, *own, *sample.turns, user))]
@@ -177,14 +192,6 @@ class Evolve:
         if "hollow" in self.rules and text.is_hollow(reply.text):
             return drop("hollow_answer", note=reply.text[:120])
         return None
-
-    def _sampling(self, prompt: Prompt) -> Sampling:
-        own, default = (self.temperature, self.top_p, self.max_new_tokens), prompt.sampling
-        return Sampling(
-            default.temperature if own[0] is None else own[0],
-            default.top_p if own[1] is None else own[1],
-            default.max_tokens if own[2] is None else own[2],
-        )
 
 
 def drop(reason: str, *, value: float | None = None, note: str = "") -> Verdict:
