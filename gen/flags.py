@@ -62,17 +62,15 @@ def flag_class(loop: str, base: Recipe, extra: Sequence[tuple[str, Any, Any]], *
 
 def _gate_flags(base: Recipe) -> tuple[str, Any, Any]:
     shipped = ", ".join(name for _, name in catalog.names(*FILTER_KINDS))
-    texts = {
-        "gate": f"Filters, in order; shipped: {shipped}.",
-        "with": "Filters to add at the end of the gate.",
-        "without": "Filters to take out of the gate.",
-    }
-    default = {"gate": tuple(catalog.name_of(f) for f in base.gate), "with": (), "without": ()}
-    fields = [
-        (f"{name}_filters", Annotated[tuple[str, ...], tyro.conf.arg(
-            name=name, help=text, prefix_name=False, metavar="[NAME ...]")], default[name])
-        for name, text in texts.items()
-    ]  # fmt: skip
+    gate = tuple(catalog.name_of(f) for f in base.gate)
+    fields: list[tuple[str, Any, Any]] = []
+    for name, text, default in (
+        ("gate", f"Filters, in order; shipped: {shipped}.", gate),
+        ("with", "Filters to add at the end of the gate.", ()),
+        ("without", "Filters to take out of the gate.", ()),
+    ):
+        flag = tyro.conf.arg(name=name, help=text, prefix_name=False, metavar="[NAME ...]")
+        fields.append((f"{name}_filters", Annotated[tuple[str, ...], flag], default))
     cls = dataclasses.make_dataclass("gate", fields, frozen=True)
     return "gate", cls, dataclasses.field(default_factory=cls)
 

@@ -4,7 +4,7 @@ same pool."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -18,12 +18,17 @@ BATCH = 64
 
 
 class Gate:
-    """Filters of a recipe, opened: rules as they are, dedup filters as indexes."""
+    """Filters of a recipe, opened: rules as they are, dedup filters as indexes, which remember what must not be
+    repeated. Raises RecipeError where there is such data and no filter compares with it."""
 
-    def __init__(self, filters: Sequence[Any]) -> None:
+    def __init__(self, filters: Sequence[Any], against: Sequence[Sample] = ()) -> None:
         indexes = {f.passport.name: f.open() for f in filters if hasattr(f, "open")}
         self._steps = [(n, indexes[n].judge if n in indexes else f.check) for f in filters for n in [f.passport.name]]
         self._indexes = list(indexes.values())
+        if against and not indexes:
+            raise RecipeError("--against: no filter of the gate compares with it; add 'exact' or 'rouge' to --gate")
+        for sample in against:
+            self.admit(sample)
 
     def judge(self, sample: Sample) -> Verdict:
         """The first verdict that drops the sample, or KEEP. Raises GenError when a filter's own code fails."""
@@ -43,13 +48,6 @@ class Gate:
         """Remember a kept sample in every index."""
         for index in self._indexes:
             index.admit(sample)
-
-    def preload(self, against: Iterable[Sample]) -> None:
-        """Admit what must not be repeated. Raises RecipeError where no filter compares anything."""
-        if not self._indexes:
-            raise RecipeError("--against: no filter of the gate compares with it; add 'exact' or 'rouge' to --gate")
-        for sample in against:
-            self.admit(sample)
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ from gen.engines import open_engine
 from gen.errors import PoolError, RecipeError, UserError
 from gen.export import atomic
 from gen.gate import Admission, Gate
-from gen.material import Material, deciding, open_gate
+from gen.material import Material, deciding
 from gen.pool import Pool
 from gen.publish import Report, publish, report_of
 from gen.recipe import Recipe
@@ -37,7 +37,7 @@ Watch = Callable[[Run], Coroutine[Any, Any, None]]
 
 def execute(recipe: Recipe, folder: Path, material: Material, *, command: str, watch: Watch) -> Report:
     """Start a run or go on with it. Raises UserError where the folder holds another run."""
-    gate, engines = open_gate(recipe, material), open_engines(recipe)
+    gate, engines = Gate(recipe.gate, material.against), open_engines(recipe)
     _check_folder(folder)
     with Pool.open(folder) as pool, _logged(folder, clean(command)):
         _check_same(pool, recipe, material, folder)

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from gen.core import Sample, digest
-from gen.gate import Gate
 from gen.recipe import Recipe
 from gen.seeds import BadRow, SeedFile, read_against, read_seeds
 
@@ -42,14 +41,6 @@ def read_material(recipe: Recipe) -> Material:
     bad: list[BadRow] = []
     against = tuple(read_against([Path(p) for p in source.against], bad=bad)) if source.against else ()
     return Material(seeds, against, tuple(bad))
-
-
-def open_gate(recipe: Recipe, material: Material) -> Gate:
-    """The recipe's filters, opened, with the `--against` data in every index."""
-    gate = Gate(recipe.gate)
-    if recipe.source.against:
-        gate.preload(material.against)
-    return gate
 
 
 def deciding(recipe: Recipe, material: Material) -> Any:

@@ -8,8 +8,8 @@ from pathlib import Path
 from gen import recipe as recipes
 from gen.errors import RecipeError, UserError
 from gen.export import atomic
-from gen.gate import Admission, Position
-from gen.material import deciding, open_gate, read_material
+from gen.gate import Admission, Gate, Position
+from gen.material import deciding, read_material
 from gen.pool import Pool
 from gen.publish import Report, publish, report_of
 
@@ -35,7 +35,7 @@ def regate(folder: Path, new: Path) -> tuple[Report, Report]:
         last = Position.stored(pool, pool.state("gate_run", 1))
         number = pool.state("gate_runs", 1) + 1
         pool.set_state("gate_runs", number)  # taken first: a number is never used by two gates, killed or not
-        admission = Admission(open_gate(merged, material), number, merged.budget)
+        admission = Admission(Gate(merged.gate, material.against), number, merged.budget)
         # Beyond the last gate's position there may be holes, where a straggler is still to come.
         while rows := admission.pending(pool, 0, (last.round, f"{last.call} ")):
             admission.judge(pool, rows)

@@ -55,7 +55,6 @@ class Talk:
     """Set to let every conversation end before its next question."""
     tokens: int = 0
     """Tokens generated now, not replayed."""
-    in_flight: int = 0
     replies: Counter[str] = field(default_factory=Counter)
     _gates: dict[str, asyncio.Semaphore] = field(default_factory=dict)
 
@@ -101,11 +100,7 @@ class Talk:
         async with gate:
             if self.stopping:
                 raise Interrupted("stopped before the next question")
-            self.in_flight += 1
-            try:
-                completion = clean(await engine.complete(request))
-            finally:
-                self.in_flight -= 1
+            completion = clean(await engine.complete(request))
         await self.journal.record(key, engine.fingerprint, request, completion)
         self.tokens += completion.completion_tokens
         self.replies[completion.finish] += 1

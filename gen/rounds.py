@@ -174,10 +174,9 @@ class Run:
         placed = [place(c.sample, self.stage, turn.round, i) for i, c in enumerate(grown.candidates)]
         candidates = tuple(Candidate(s, c.failure) for s, c in zip(placed, grown.candidates, strict=True))
         new = {id(c.sample): s for c, s in zip(grown.candidates, placed, strict=True)}
-        heirs = tuple(new.get(id(h), h) for h in grown.heirs)
-        return GrownRow(
-            self.stage, turn.round, turn.call, seed, candidates, heirs, told.tokens, told.asked, told.error
-        )
+        heirs = {heir.id: heir for heir in (new.get(id(h), h) for h in grown.heirs)}
+        at = (self.stage, turn.round, turn.call)
+        return GrownRow(*at, seed, candidates, tuple(heirs.values()), told.tokens, told.asked, told.error)
 
     def _failed(self, seed: Sample, error: str) -> Grown:
         """A conversation whose own code failed: one dropped candidate; too many of them end the run."""

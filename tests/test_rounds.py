@@ -176,6 +176,23 @@ def test_heirs_may_fan_out_and_stay_in_canonical_order(tmp_path, seeds, hold):
     assert len(kept[1]) == 4 * (1 + 2 + 4 + 8)
 
 
+class Twice(Fan):
+    def answer(self, seed):
+        yield from ()
+        return Grown((), (seed, seed))
+
+    def grow(self, seed, rng):
+        yield from ()
+        made = child(seed, "twice", seed.instruction, response="x")
+        return Grown((Candidate(made),), (made, made))
+
+
+def test_an_heir_that_is_named_twice_goes_on_once(tmp_path, seeds, hold):
+    swap = lambda run: setattr(run, "recipe", replace(run.recipe, params=Twice()))
+    run, _ = hold(tmp_path / "run", seeds[:2], rounds=2, on_run=swap)
+    assert run.done == 2 * 3
+
+
 class Broken(Fan):
     def grow(self, seed, rng):
         yield []
