@@ -123,7 +123,7 @@ async def _execute(
         pool.set_state("finished", _goal(recipe, why))  # last: a run without its dataset is not finished
     report = report_of(pool, folder, why)
     replies = run.talk.replies
-    log.info("ended: %s, %d kept of %d, replies %s", why, report.kept, report.candidates, dict(replies))
+    log.info("ended: %s, %d kept, replies %s", why, report.kept, dict(replies))
     asked = sum(replies.values()) - replies["replayed"]
     return replace(
         report, asked=asked, replayed=replies["replayed"], tokens=run.talk.tokens, seconds=time.monotonic() - started

@@ -27,7 +27,6 @@ class Report:
     why: str
     """complete, target, max_tokens, max_time, interrupted, or `finished` when there was nothing to do."""
     kept: int
-    candidates: int
     asked: int
     """Questions that were answered now."""
     replayed: int
@@ -42,7 +41,7 @@ def report_of(pool: Pool, folder: Path, why: str) -> Report:
     """What the pool says of a run, its newest gate counted."""
     funnel = tuple(pool.funnel(pool.state("gate_run", 1)))
     kept = sum(row.count for row in funnel if row.keep)
-    return Report(folder, why, kept, sum(row.count for row in funnel), 0, 0, 0, 0.0, funnel)
+    return Report(folder, why, kept, 0, 0, 0, 0.0, funnel)
 
 
 def publish(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> None:

@@ -40,11 +40,15 @@ class Order:
     def __init__(self, seeds: int) -> None:
         self._seeds, self._next = seeds, 0
         self._ready: list[Turn] = []
-        self._active: list[Turn] = []
-        self._ended: set[Turn] = set()
-        self.active = 0
+        self._active: set[Turn] = set()
+        self._first: Turn | None = None
+
+    @property
+    def active(self) -> int:
+        return len(self._active)
 
     def push(self, turn: Turn) -> None:
+        """Make ready what follows a turn that is under way: never before the frontier."""
         heapq.heappush(self._ready, turn)
 
     def pop(self) -> Turn | None:
@@ -55,20 +59,20 @@ class Order:
             turn = heapq.heappop(self._ready)
         else:
             return None
-        self.active += 1
-        heapq.heappush(self._active, turn)
+        self._active.add(turn)
         return turn
 
     def end(self, turn: Turn) -> None:
-        self.active -= 1
-        self._ended.add(turn)
-        while self._active and self._active[0] in self._ended:
-            self._ended.remove(heapq.heappop(self._active))
+        self._active.discard(turn)
+        if turn == self._first:
+            self._first = None
 
     def frontier(self) -> Turn | None:
         """The first turn that is not done; None when all are."""
-        fresh = [Turn(0, f"{self._next:08d}")] if self._next < self._seeds else []
-        return min(self._active[:1] + self._ready[:1] + fresh, default=None)
+        if self._first is None:
+            fresh = [Turn(0, f"{self._next:08d}")] if self._next < self._seeds else []
+            self._first = min((*self._active, *self._ready[:1], *fresh), default=None)
+        return self._first
 
 
 @dataclass(slots=True)

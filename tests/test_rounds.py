@@ -1,6 +1,7 @@
 """Rounds: canonical order whatever arrives first, budgets that are exact, runs that go on."""
 
 import asyncio
+import pickle
 import random
 from dataclasses import replace
 
@@ -339,3 +340,13 @@ def test_order_knows_the_first_turn_that_is_missing():
     order.end(order.pop())
     assert order.frontier() is None
     assert order.pop() is None
+
+
+def test_order_forgets_what_ended_behind_a_straggler():
+    order = Order(5000)
+    order.pop()
+    small = len(pickle.dumps(order))
+    while turn := order.pop():
+        order.end(turn)
+        assert order.frontier() == Turn(0, "00000000")
+    assert len(pickle.dumps(order)) < 2 * small
