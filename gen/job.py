@@ -139,8 +139,9 @@ def _signals(run: Run) -> Iterator[None]:
     def interrupt() -> None:
         if run.why:
             shown = "\x1b[?25h" if sys.stderr.isatty() else ""  # the live panel hides the cursor
-            sys.stderr.write(f"{shown}gen: stopped at once; the same command goes on\n")
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                sys.stderr.write(f"{shown}gen: stopped at once; the same command goes on\n")
+                sys.stderr.flush()
             os._exit(75)
         run.stop("interrupted")
 
