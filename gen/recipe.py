@@ -115,11 +115,6 @@ def values(component: Any) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in found.items() if v is not None}
 
 
-def default(loop: str = "evolve") -> Recipe:
-    """The recipe that `gen LOOP` without flags amounts to."""
-    return build({"loop": loop}, where="defaults")
-
-
 def read(path: Path) -> Recipe:
     """The recipe of a file. Raises RecipeError naming file, section and key for what is not understood."""
     return build(load(path), where=str(path))
@@ -151,7 +146,7 @@ def _moved(table: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, 
     return moved
 
 
-def build(table: Mapping[str, Any], *, where: str) -> Recipe:
+def build(table: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
     """A checked recipe from plain values. `where` opens every error message."""
     loop = str(table.get("loop", "evolve"))
     cls = _named(loop, where, "loop")

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from gen.core import Candidate, Engine, Grown, Sample, Verdict, child, derive_seed, place
+from gen.core import Candidate, Engine, Grown, Loop, Sample, Verdict, child, derive_seed, place
 from gen.errors import GenError, Interrupted
 from gen.gate import Admission
 from gen.pool import GrownRow, Pool
@@ -165,7 +165,7 @@ class Run:
         self.done += 1
 
     async def _grow(self, turn: Turn) -> GrownRow:
-        loop = self.recipe.params
+        loop: Loop = self.recipe.params
         if turn.round == 0:
             seed = self.seeds[int(turn.call)]
             conversation = loop.answer(seed)

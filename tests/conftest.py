@@ -57,7 +57,7 @@ def hold():
 
     def hold(folder: Path, seeds, *, engine=None, width=8, on_run=None, **changes):
         async def go():
-            recipe = recipes.with_values(recipes.default(), changes)
+            recipe = recipes.with_values(recipes.build({}), changes)
             engines = dict.fromkeys(ROLES, engine or Scripted(write, width=width))
             with Pool.open(folder) as pool:
                 admission = Admission(Gate(recipe.gate), 1, recipe.budget)

@@ -49,7 +49,7 @@ def test_what_is_not_understood_is_refused_with_where_and_what(text, tmp_path):
 
 def test_a_recipe_survives_its_own_file(tmp_path):
     recipe = recipes.with_values(
-        recipes.default(),
+        recipes.build({}),
         {"rounds": 5, "evolve": {"domain": "law", "operations": {"deepen": 2.0}}, "budget": {"target": 9},
          "gate": {"filters": ["exact", "rouge"], "rouge": {"threshold": 0.5}, "exact": {}}, "model": {"server": ["http://h"]}},
     )  # fmt: skip
@@ -75,14 +75,14 @@ ODD = ['two "quotes"', "a\nline\tbreak", "back\\slash", "中文 😀", "'''", "\
 
 @pytest.mark.parametrize("text", ODD, ids=ascii)
 def test_odd_texts_survive_the_file(text, tmp_path):
-    recipe = recipes.with_values(recipes.default(), {"evolve": {"domain": text}, "source": {"map": {"instruction": text}}})
+    recipe = recipes.with_values(recipes.build({}), {"evolve": {"domain": text}, "source": {"map": {"instruction": text}}})
     (tmp_path / "r.toml").write_text(recipes.to_toml(recipe), encoding="utf-8", newline="")
     assert recipes.read(tmp_path / "r.toml") == recipe
 
 
 def test_a_text_that_is_not_utf_8_is_refused_before_anything_is_written():
     with pytest.raises(RecipeError, match=r"\[evolve\]: domain = .*not UTF-8"):
-        recipes.with_values(recipes.default(), {"evolve": {"domain": "\udcff"}})
+        recipes.with_values(recipes.build({}), {"evolve": {"domain": "\udcff"}})
 
 
 def test_a_filter_of_ones_own_survives_the_file(tmp_path, monkeypatch):
@@ -117,7 +117,7 @@ def test_a_recipes_files_are_looked_for_beside_it_and_a_saved_one_is_read_from_a
 
 
 def test_only_deciding_keys_tell_runs_apart():
-    one = recipes.default()
+    one = recipes.build({})
     same = [
         recipes.with_values(one, {"rounds": 9}),
         recipes.with_values(one, {"budget": {"target": 5}}),
@@ -139,9 +139,9 @@ def test_only_deciding_keys_tell_runs_apart():
 
 def test_another_wording_of_a_prompt_is_another_run(tmp_path):
     (tmp_path / "evolve").mkdir()
-    text = recipes.default().params.prompts.path("evolve/equal").read_text()
+    text = recipes.build({}).params.prompts.path("evolve/equal").read_text()
     (tmp_path / "evolve/equal.jinja").write_text(text + " Be strict.")
-    one = recipes.default()
+    one = recipes.build({})
     assert recipes.with_values(one, {"prompts": str(tmp_path)}).run_name("s") != one.run_name("s")
 
 
@@ -159,11 +159,11 @@ def test_a_prompt_that_the_loop_cannot_use_is_refused_before_the_first_token(nam
     (tmp_path / f"evolve/{name}.jinja").write_text("---\npaper='ours'\n" + UNFIT[name][0])
     changes = {"prompts": str(tmp_path), "evolve": {"operations": {"rhyme": 1.0}} if name == "rhyme" else {}}
     with pytest.raises(PromptError, match=f"evolve/{name}: .*{UNFIT[name][1]}"):
-        recipes.with_values(recipes.default(), changes)
+        recipes.with_values(recipes.build({}), changes)
 
 
 def test_the_difference_of_two_recipes_is_shown_key_by_key():
-    a, b = recipes.default(), recipes.with_values(recipes.default(), {"seed": 4, "evolve": {"slack": 2.0}})
+    a, b = recipes.build({}), recipes.with_values(recipes.build({}), {"seed": 4, "evolve": {"slack": 2.0}})
     assert recipes.difference(a.deciding(), b.deciding()) == ["params.slack: 3.0 -> 2.0", "seed: 0 -> 4"]
 
 
