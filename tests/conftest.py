@@ -1,7 +1,9 @@
 """What many tests share: seeds, and canned replies that differ by seed, as a model's would."""
 
 import asyncio
+import importlib.util
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,10 @@ from gen.gate import Admission, Gate
 from gen.pool import Pool
 from gen.rounds import Run
 
+# tests/serving.py is a program; tests that start it say `import serving`
+_spec = importlib.util.spec_from_file_location("serving", Path(__file__).parent / "serving.py")
+sys.modules["serving"] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(sys.modules["serving"])
 WORDS = "amber birch cedar dune ember fjord grove heath inlet juniper knoll lagoon marsh nook oasis pine quarry".split()
 ROLES = ("evolver", "answerer", "judge", "scorer")
 

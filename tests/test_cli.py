@@ -13,6 +13,7 @@ import pytest
 from gen.cli import main
 from gen.pool import Pool
 
+pytestmark = pytest.mark.process
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
 [[rule]]

@@ -1,7 +1,6 @@
 """kill -9 at many random journal counts, against a real HTTP server in another process: the dataset is byte for
 byte that of an undisturbed run, and no committed reply is asked for twice."""
 
-import importlib.util
 import json
 import os
 import random
@@ -13,13 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
+import serving
 
 ROOT = Path(__file__).parents[1]
 SEEDS, ROUNDS, KILLS = 12, 3, 12
-_spec = importlib.util.spec_from_file_location("serving", ROOT / "tests" / "serving.py")
-serving = importlib.util.module_from_spec(_spec)
-sys.modules["serving"] = serving
-_spec.loader.exec_module(serving)
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture

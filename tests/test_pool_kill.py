@@ -12,6 +12,7 @@ import pytest
 from gen.pool import Pool
 from gen.store import Locked
 
+pytestmark = pytest.mark.process
 ROOT = Path(__file__).parent.parent
 KILLS = 16
 CHILD = """

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import socket
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+import serving
 
 from gen.core import Completion, Message, Request, Sampling
 from gen.engines.server import Server
 from gen.errors import EngineError, RecipeError, Unavailable
 
-
-def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("serving", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault("serving", module)
-    spec.loader.exec_module(module)
-    return module
-
-
-serving = _load(Path(__file__).parent.parent / "serving.py")
 serve = serving.serve
 QUICK: dict[str, Any] = {"backoff": 0.02, "max_backoff": 0.1, "patience": 5.0}
 
