@@ -45,9 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except GenError as error:
         _tell(str(error))
         return error.exit_code
-    except BrokenPipeError:  # `gen show ... | head`
+    except BrokenPipeError:  # `gen export ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except SystemExit as end:  # 1 is Rich's answer to `gen show ... | head`; tyro ends with 0 or 2
+        return 0 if end.code == 1 else int(end.code or 0)
     except OSError as error:  # a full disk, a folder without permission
         _tell(f"{error.filename or 'system'}: {error.strerror or error}; mend it, then run the same command")
         return 1

@@ -177,7 +177,10 @@ def _gate(loop: str, table: Mapping[str, Any], where: str) -> Iterator[Any]:
     if doubled := {n for n in names if list(names).count(n) > 1}:
         raise RecipeError(f"{where}, [gate]: {sorted(doubled)[0]!r} is named twice; once is enough")
     for name in names:
-        yield _make(_named(name, f"{where}, [gate]", *FILTER_KINDS), table.get(name, {}), f"{where}, [gate.{name}]")
+        cls = _named(name, f"{where}, [gate]", *FILTER_KINDS)
+        if not {"check", "open"} & set(dir(cls)):
+            raise RecipeError(f"{where}, [gate]: {name!r} has no check(sample) and no open(); see filters/base.py")
+        yield _make(cls, table.get(name, {}), f"{where}, [gate.{name}]")
 
 
 def _named(name: str, where: str, *kinds: str) -> type[Any]:

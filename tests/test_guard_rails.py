@@ -1,7 +1,11 @@
 """What a user must never lose or leak, whatever the command."""
 
 import json
+import os
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +87,25 @@ def test_an_operation_of_a_recipe_may_be_a_file_of_the_prompts_folder(place):
 def test_escapes_in_a_message_do_not_reach_the_terminal(place, capsys):
     assert run("evolve 'nowhere\x1b[31m.jsonl'") == 2
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_a_filter_that_can_do_nothing_is_refused(place, capsys, monkeypatch):
+    code = "from gen.catalog import component\nfrom dataclasses import dataclass\n@component('idle', source='ours')\n@dataclass(frozen=True)\nclass Idle:\n    pass\n"
+    (place / "idle.py").write_text(code)
+    monkeypatch.syspath_prepend(str(place))
+    assert run(f"{EVOLVE} --with idle:Idle") == 2
+    assert "no check(sample) and no open()" in capsys.readouterr().err
+
+
+def test_the_end_of_a_pipe_is_no_failure(place):
+    assert run(f"{EVOLVE} --out run") == 0
+    command = [sys.executable, "-m", "gen", "funnel", "run"]
+    root = str(Path(__file__).parents[1])
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": root})
+    process.stdout.close()
+    _, errors = process.communicate()
+    assert process.returncode == 0
+    assert b"Traceback" not in errors
 
 
 def test_what_a_budget_left_unjudged_is_not_called_dropped(place, capsys):
