@@ -359,6 +359,31 @@ def serve(**options: Any) -> Iterator[Served]:
                 process.wait(10)
 
 
+QUICK: dict[str, Any] = {"backoff": 0.02, "max_backoff": 0.1, "patience": 5.0}
+
+
+def question(text: str = "Name a river.", *, max_tokens: int = 512, seed: int = 1, **rest: Any) -> Any:
+    from gen.core import Message, Request, Sampling  # the server itself runs without gen
+
+    return Request("answerer", (Message("user", text),), Sampling(0.7, 0.9, max_tokens), "answer", seed=seed, **rest)
+
+
+def ask(urls: list[str], *requests: Any, model: str | None = None, **options: Any) -> list[Any]:
+    """The replies of `Server` to these requests, opened and closed around them."""
+    from gen.engines.server import Server
+
+    async def run() -> list[Any]:
+        engine = Server(urls, model, **QUICK | options)
+        await engine.open()
+        try:
+            return await asyncio.gather(*map(engine.complete, requests))
+        finally:
+            await engine.close()
+            await engine.close()
+
+    return asyncio.run(run())
+
+
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(App(options_of(sys.argv[1:])).run())

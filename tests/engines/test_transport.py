@@ -10,30 +10,13 @@ from typing import Any
 import pytest
 import serving
 
-from gen.core import Completion, Message, Request, Sampling
+from gen.core import Completion
 from gen.engines.server import Server
 from gen.errors import RecipeError, Unavailable
 
 pytestmark = pytest.mark.process
 serve = serving.serve
-QUICK: dict[str, Any] = {"backoff": 0.02, "max_backoff": 0.1, "patience": 5.0}
-
-
-def question(text: str = "Name a river.", *, max_tokens: int = 512, seed: int = 1, **rest: Any) -> Request:
-    return Request("answerer", (Message("user", text),), Sampling(0.7, 0.9, max_tokens), "answer", seed=seed, **rest)
-
-
-def ask(urls: list[str], *requests: Request, model: str | None = None, **options: Any) -> list[Completion]:
-    async def run() -> list[Completion]:
-        engine = Server(urls, model, **QUICK | options)
-        await engine.open()
-        try:
-            return await asyncio.gather(*map(engine.complete, requests))
-        finally:
-            await engine.close()
-            await engine.close()
-
-    return asyncio.run(run())
+QUICK, question, ask = serving.QUICK, serving.question, serving.ask
 
 
 async def until(condition: Callable[[], object]) -> None:
