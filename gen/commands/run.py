@@ -115,10 +115,8 @@ def make(recipe: Recipe, out: str, *, command: str, quiet: bool, json: bool) -> 
 
 
 def _say_bundled(recipe: Recipe) -> None:
-    NOTES.print(
-        "No model named: using the bundled `micro`, a demonstration model for toy tasks. "
-        "For real data pass --model NAME_OR_PATH or --server URL.", markup=False, soft_wrap=True,
-    )  # fmt: skip
+    told = "Using the bundled `micro`, a demonstration model; for real data pass --model NAME or --server URL."
+    NOTES.print(told, markup=False)
     if strange := [p.name for p in recipe.params.asks() if p.ref not in trained_prompts()]:
         NOTES.print(f"It was not trained on these prompts: {', '.join(strange)}", markup=False, soft_wrap=True)
 

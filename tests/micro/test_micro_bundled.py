@@ -51,6 +51,7 @@ def test_the_seeds_are_tasks_of_every_family_a_third_of_them_unanswered():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_shipped_model_reaches_the_bar_on_held_out_tasks():
     from gen.micro.evaluate import bar, evaluate
 
