@@ -74,9 +74,11 @@ class Evolve:
     def asks(self) -> tuple[Prompt, ...]:
         """Every prompt that a run of this loop can send; they decide the run."""
         drawn = [name for name, weight in self.operations.items() if weight]
-        return tuple(self._prompt(name) for name in (*drawn, "equal", "answer"))
+        return tuple(self._checked(name) for name in (*drawn, "equal", "answer"))
 
-    def _prompt(self, name: str) -> Prompt:
+    def _checked(self, name: str) -> Prompt:
+        """The prompt, refused where this loop cannot fill or read it. Whoever holds a conversation has asked
+        for `asks` before, so that conversations need not check again."""
         prompt, known = self.prompts.get(f"evolve/{name}"), FILLS.get(name, REWRITE_FILLS)
         for given in prompt.inputs:
             if given not in known:
@@ -105,7 +107,7 @@ class Evolve:
         """One evolution of one instruction: rewrite, eliminate, answer, eliminate."""
         names, weights = zip(*sorted(self.operations.items()), strict=True)
         operation = rng.choices(names, weights)[0]
-        prompt = self._prompt(operation)
+        prompt = self.prompts.get(f"evolve/{operation}")
         [reply] = yield [self._ask(
             prompt, instruction=seed.instruction, input=seed.input, domain=self.domain, language=self.language,
             min_added=self.min_added, max_added=self.max_added,
@@ -164,7 +166,7 @@ class Evolve:
         """The first elimination rule: equal in demands, depth and breadth means no gain."""
         if "equal" not in self.rules:
             return None
-        prompt = self._prompt("equal")
+        prompt = self.prompts.get("evolve/equal")
         [reply] = yield [self._ask(prompt, first=seed.prompt, second=new.prompt)]
         try:
             verdict = parse_choice(reply.text, prompt.reply.choices)
@@ -176,7 +178,7 @@ class Evolve:
     def _answer(
         self, sample: Sample
     ) -> Generator[list[Request], list[Completion], tuple[Verdict | None, Sample]]:
-        prompt = self._prompt("answer")
+        prompt = self.prompts.get("evolve/answer")
         asked = self._ask(prompt, instruction=sample.instruction, input=sample.input, language=self.language)
         *system, user = asked.messages
         own = [m for m in replace(sample, response=None).messages if m.role == "system"]
