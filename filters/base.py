@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from gen.core import Rollout, Sample, Score, Verdict
+from gen.core import Measurement, Sample, Score, Vector, Verdict
 
 
 class Rule(Protocol):
@@ -16,9 +16,10 @@ class Rule(Protocol):
 
 
 class Scorer(Protocol):
-    """Asks a model about one sample; a threshold turns its score into a verdict."""
+    """Measures one sample with a model; a threshold turns its score into a verdict. A score without a value says
+    in its note why, as a key for verdicts (`too_long`, `empty_answer`)."""
 
-    def score(self, sample: Sample) -> Rollout[Score]: ...
+    def score(self, sample: Sample) -> Measurement[Score]: ...
 
     def judge(self, score: Score) -> Verdict: ...
 
@@ -36,6 +37,27 @@ class Dedup(Protocol):
     """Compares with everything kept so far, in canonical order."""
 
     def open(self) -> Index: ...
+
+
+class VectorIndex(Protocol):
+    """As `Index`, over vectors. `expect` announces what will be judged next, so that it can be compared in one go;
+    it changes no verdict."""
+
+    def judge(self, sample: Sample, vector: Vector) -> Verdict: ...
+
+    def admit(self, sample: Sample, vector: Vector) -> None: ...
+
+    def expect(self, coming: Sequence[tuple[Sample, Vector]]) -> None: ...
+
+
+class VectorDedup(Protocol):
+    """Compares vectors with those of everything kept so far, in canonical order."""
+
+    def text(self, sample: Sample) -> str:
+        """What is embedded of a sample."""
+        ...
+
+    def open(self) -> VectorIndex: ...
 
 
 class Selector(Protocol):

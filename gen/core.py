@@ -31,6 +31,8 @@ class Lineage:
     operation: str = "seed"
     prompts: tuple[str, ...] = ()
     """`path@hash` of each prompt that helped to make it."""
+    models: tuple[str, ...] = ()
+    """`name@fingerprint (licence)` of the weights that helped to make it; none for what a person wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Sample:
     lineage: Lineage
     input: str = ""
     response: str | None = None
+    reasoning: str = ""
+    """What the model thought before it gave `response`."""
     system: str = ""
     turns: tuple[Message, ...] = ()
     """Earlier turns of the conversation, oldest first, without the last instruction and response."""
@@ -101,11 +105,46 @@ class Completion:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     note: str = ""
+    likelihood: Likelihood | None = None
+    """Of `text`, from its own generation, where the engine tells it for exactly the tokens that scoring would send."""
 
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """Asks how likely a model finds `text`: as its reply to `messages` (chat template applied once, thinking off), or
+    bare where there are none (after the BOS token where the tokenizer has one). The end token is left out."""
+
+    messages: tuple[Message, ...]
+    text: str
+    role: Role = "scorer"
+    step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """Natural-log probability of each token of a text, given all before it, in the model's own distribution
+    (temperature 1, nothing cut off)."""
+
+    logprobs: tuple[float, ...] = ()
+    skipped: int = 0
+    """Leading tokens that have no value: 1 for a bare text without BOS, else 0."""
+    truncated: bool = False
+    """Only the beginning of the text: the rest did not fit the context."""
+    finish: Literal["ok", "overlong", "refused"] = "ok"
+    """`overlong`: no token of the text fits. `refused`: `note` says why."""
+    source: Literal["scored", "generated"] = "scored"
+    note: str = ""
+
+
+Vector: TypeAlias = bytes
+"""An embedding as unit vector: little-endian float16, so that what is stored is what is compared."""
 
 Rollout: TypeAlias = Generator[list[Request], list[Completion], T]
 """A conversation without I/O: yields the questions that it has now, is sent their answers in the same
 order, returns its result. Whoever holds an engine can drive it; see `gen.rollout`."""
+
+Measurement: TypeAlias = Generator[list[Scoring], list[Likelihood], T]
+"""The same for what is measured instead of asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +224,10 @@ def child(
     prompts: Sequence[str] = (),
 ) -> Sample:
     """A new sample of the parent's family; `place` gives it its id and round."""
-    lineage = replace(parent.lineage, parent=parent.id, operation=operation, prompts=tuple(prompts))
-    return replace(parent, id="", instruction=instruction, input=input, response=response, lineage=lineage, meta={})
+    lineage = replace(parent.lineage, parent=parent.id, operation=operation, prompts=tuple(prompts), models=())
+    return replace(
+        parent, id="", instruction=instruction, input=input, response=response, reasoning="", lineage=lineage, meta={}
+    )
 
 
 def place(sample: Sample, stage: int, round: int, index: int) -> Sample:
@@ -208,6 +249,8 @@ class Engine(Protocol):
     """Known after `open`: the model and all else that decides its replies; never a URL, host or path."""
     model: str
     """The model's name, for people and the dataset card."""
+    license: str
+    """Of the weights, as an SPDX or Hugging Face id; empty where not known."""
     width: int
     """Requests that it can usefully have in flight."""
 
@@ -219,9 +262,29 @@ class Engine(Protocol):
 
 
 class Scorer(Protocol):
-    """An engine that can also give log-probabilities."""
+    """An engine that can also tell log-probabilities."""
 
-    async def logprobs(self, prompt: Sequence[int], continuation: Sequence[int]) -> list[float]:
-        """Natural-log probability of each continuation token given all before it; token ids as given,
-        no template and no special token added."""
+    scoring_width: int
+    """Scorings that it can usefully have in flight."""
+
+    async def lacks_scoring(self) -> str:
+        """Why it cannot score, found out by a probe; empty when it can. Asked once, after `open`."""
         ...
+
+    async def score(self, scoring: Scoring) -> Likelihood: ...
+
+
+class Embedder(Protocol):
+    """An engine that turns texts into vectors; opened, asked concurrently and closed as an Engine is."""
+
+    fingerprint: str
+    model: str
+    width: int
+    scripts: frozenset[str] | None
+    """Scripts (names as in `gen.text`) that it was made for; None: all."""
+
+    async def open(self) -> None: ...
+
+    async def embed(self, text: str) -> Vector: ...
+
+    async def close(self) -> None: ...

@@ -48,7 +48,7 @@ class Local:
         self._device, self._dtype, self._thinking, self._batch_size = device, dtype, thinking, batch_size
         folder = Path(model).expanduser()
         self.model = name or (folder.resolve().name if folder.is_dir() else str(model))
-        self.fingerprint = ""
+        self.fingerprint, self.license = "", ""
         self.width = 2 * batch_size
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gen-local")
         self._loaded: _Loaded | None = None

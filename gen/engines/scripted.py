@@ -42,7 +42,7 @@ class Scripted(Engine):
     `[[rule]]` tables. A function is known by its source text (fingerprint): what it reads from elsewhere is not
     seen. `delay` is in seconds. Token counts are counts of words."""
 
-    model = "scripted"
+    model, license = "scripted", ""
 
     def __init__(
         self, rules: Answer | Sequence[Mapping[str, Any]] | str | Path, width: int = 8, *, delay: float = 0.0

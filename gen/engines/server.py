@@ -37,6 +37,7 @@ class Server(Engine):
         self, urls: Sequence[str], model: str | None = None, *, width: int = 64, thinking: str = "off", **limits: Any
     ) -> None:
         self.width, self.model, self.fingerprint = width, wire.basename(model or ""), ""
+        self.license = ""
         self._urls = tuple(dict.fromkeys(map(wire.base_url, urls)))
         self._served, self._thinking, self._limits = model or "", cast(Thinking, thinking), Limits(**limits)
         self._dropped: frozenset[str] = frozenset()
