@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import os
 import random
 import sys
 from pathlib import Path
@@ -15,10 +16,11 @@ from gen.gate import Admission, Gate
 from gen.pool import Pool
 from gen.rounds import Run
 
-# tests/serving.py is a program; tests that start it say `import serving`
-_spec = importlib.util.spec_from_file_location("serving", Path(__file__).parent / "serving.py")
-sys.modules["serving"] = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(sys.modules["serving"])
+# Helpers that are no tests; tests that need them say `import serving` (a program, too) or `import vllm_serving`.
+for _name in ("serving", "vllm_serving"):
+    _spec = importlib.util.spec_from_file_location(_name, Path(__file__).parent / f"{_name}.py")
+    sys.modules[_name] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules[_name])
 WORDS = "amber birch cedar dune ember fjord grove heath inlet juniper knoll lagoon marsh nook oasis pine quarry".split()
 ROLES = ("evolver", "answerer", "judge", "scorer")
 
@@ -44,6 +46,30 @@ def make_seeds(n, answered=lambda i: i % 3 == 0):
         root = seed_id(instruction, "", response)
         found.append(Sample(root, instruction, Lineage(root), response=response))
     return found
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Whatever uses the real vLLM server is marked so, and shares one worker of xdist (`--dist loadgroup`)."""
+    for item in items:
+        if "vllm_server" in getattr(item, "fixturenames", ()) or item.get_closest_marker("vllm"):
+            for mark in ("vllm", "slow", "process"):
+                item.add_marker(mark)
+            item.add_marker(pytest.mark.xdist_group("vllm"))
+
+
+@pytest.fixture(scope="session")
+def vllm_server(tmp_path_factory):
+    """A real vLLM server with the bundled model, shared by all tests of the session: `.url`, `.model`, `.log`."""
+    vllm_serving = sys.modules["vllm_serving"]
+    folder = tmp_path_factory.mktemp("vllm")
+    if url := os.environ.get("GEN_VLLM_URL"):
+        yield vllm_serving.Vllm(url, folder / "elsewhere.log")
+        return
+    if vllm_serving.python() is None:
+        pytest.skip(vllm_serving.MISSING)
+    with vllm_serving.serve(folder) as server:
+        yield server
 
 
 @pytest.fixture(name="write")
