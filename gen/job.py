@@ -86,7 +86,7 @@ def open_engines(recipe: Recipe) -> dict[str, Engine]:
         name, shown = str(weights()), "micro"
     engine = open_engine(
         name, m.server, thinking=m.thinking, width=m.width, batch_size=m.batch_size, device=m.device,
-        patience=m.patience, trust_remote_code=m.trust_remote_code, shown=shown,
+        patience=m.patience, trust_remote_code=m.trust_remote_code, shown=shown, allow_closed=m.allow_closed,
     )  # fmt: skip
     return dict.fromkeys(ROLES, engine)
 
@@ -116,6 +116,8 @@ async def _execute(
     finally:
         for engine in opened:
             await engine.close()
+    whose = [(role, e.model, getattr(e, "closed", "")) for role, e in engines.items()]
+    pool.set_state("closed", [row for row in whose if row[2]])
     pool.set_state("models", [[role, e.model, e.fingerprint] for role, e in engines.items()])
     pool.set_state("command", command)
     publish(pool, folder, recipe, material)

@@ -60,6 +60,8 @@ class Model:
     """Seconds without any server that answers, until the run stops."""
     trust_remote_code: bool = False
     """Let a local model run code from its repository."""
+    allow_closed: bool = False
+    """Ask a model whose weights are closed all the same; the card then says whose it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from gen.core import Completion, Engine, Message, Request, Sampling, digest
-from gen.engines import wire
+from gen.engines import closed, wire
 from gen.engines.transport import Endpoint, Limits, Read, Refused, Transport
 from gen.engines.wire import Thinking
 from gen.errors import EngineError, RecipeError, Unavailable, nearest
@@ -34,11 +34,15 @@ class Server(Engine):
     environment: GEN_API_KEY, else OPENAI_API_KEY."""
 
     def __init__(
-        self, urls: Sequence[str], model: str | None = None, *, width: int = 64, thinking: str = "off", **limits: Any
-    ) -> None:
+        self, urls: Sequence[str], model: str | None = None, *, width: int = 64, thinking: str = "off",
+        allow_closed: bool = False, **limits: Any,
+    ) -> None:  # fmt: skip
         self.width, self.model, self.fingerprint = width, wire.basename(model or ""), ""
         self.license = ""
         self._urls = tuple(dict.fromkeys(map(wire.base_url, urls)))
+        self._allow_closed = allow_closed
+        self.closed = closed.check(self._urls, self.model, allowed=allow_closed)
+        """Whose closed model this is; empty for an open one, or one of which that is not known."""
         self._served, self._thinking, self._limits = model or "", cast(Thinking, thinking), Limits(**limits)
         self._dropped: frozenset[str] = frozenset()
         self._transport: Transport | None = None
@@ -141,6 +145,8 @@ class Server(Engine):
             hint = nearest(self._served, names)
             raise RecipeError(f"{endpoint.name} does not serve --model {self._served!r}; {hint}")
         self.model, row = wire.basename(self._served), rows[names.index(self._served)]
+        named = (self._served, str(row.get("root") or ""))
+        self.closed = closed.check(self._urls, *named, allowed=self._allow_closed)
         try:
             version = await transport.ask("GET", "/version", None, 30.0, lambda told: told.get("version"), endpoint)
         except (Refused, RecipeError, Unavailable):  # most have no such page
