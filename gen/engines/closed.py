@@ -69,7 +69,7 @@ def check(urls: Iterable[str], *names: str, allowed: bool) -> str:
         shown = next(filter(None, names), "this endpoint")
         raise RecipeError(
             f"{shown}: a closed model of {found}, by its host or name; gen makes datasets with open models, whose "
-            "weights and licence each row can name. Serve an open one (`vllm serve NAME`; under its own name, if this is "
-            f"only an alias), or pass --allow-closed: then the dataset card says that {found}'s model made it"
+            "weights and licence each row can name. Serve an open one (`vllm serve NAME`; under its own name, if this "
+            f"is only an alias), or pass --allow-closed: then the dataset card says that {found}'s model made it"
         )
     return found
