@@ -17,7 +17,8 @@ from gen.recipe import FILTER_KINDS, Recipe
 
 RENAMED = {("model", "name"): "model"}
 METAVARS = {"seeds": "[SEEDS ...]", "server": "URL", "against": "[DATA ...]", "map": "[FIELD=COLUMN ...]",
-            "name": "NAME_OR_PATH", "domain": "TEXT", "prompts": "DIR", "rules": "[RULE ...]"}  # fmt: skip
+            "name": "NAME_OR_PATH", "domain": "TEXT", "prompts": "DIR", "rules": "[RULE ...]",
+            **dict.fromkeys(("evolver", "answerer", "judge", "scorer", "embedder"), "NAME_OR_URL")}  # fmt: skip
 
 
 def _group(name: str, current: Any, *, prefix: bool = False) -> tuple[str, Any, Any]:
@@ -83,7 +84,8 @@ def to_recipe(base: Recipe, flags: Any) -> Recipe:
     table["model"]["server"] = table["model"]["server"] or list(base.model.server)
     table["source"]["map"] = _pairs(table["source"].get("map", []))
     names, old = _filters(flags.gate), recipes.table_of(base)["gate"]
-    table["gate"] = {"filters": names} | {name: old[name] for name in names if name in old}
+    optional = [name for name in base.optional if name in flags.gate.gate_filters]
+    table["gate"] = {"filters": names, "optional": optional} | {name: old[name] for name in names if name in old}
     for _, name in catalog.names(*FILTER_KINDS):
         if given := _plain(getattr(flags, name, None)):
             current = old.get(name) or recipes.values(catalog.load(name, *FILTER_KINDS)())

@@ -4,50 +4,118 @@ same pool."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from gen.core import KEEP, Sample, Verdict
+from gen.core import KEEP, Sample, Score, Vector, Verdict
 from gen.errors import GenError, RecipeError
 from gen.pool import GrownRow, Pool
 from gen.recipe import Budget
 
 BATCH = 64
 """Conversations that are judged in one go, and committed in one transaction."""
+UNSCORED = Verdict(False, "unscored", note="never measured, because a cheaper filter dropped it first (--score-all)")
+
+
+class Facts(NamedTuple):
+    """What was measured of a sample, by filter; None, or absent: never asked."""
+
+    scores: Mapping[str, Score | None]
+    vectors: Mapping[str, Vector | None]
+
+
+NOTHING = Facts({}, {})
+
+
+class Recall:
+    """Where the facts of a sample are found; here: nowhere. `gen.assess.Record` reads them from the journal."""
+
+    def facts(self, sample: Sample) -> Facts:
+        return NOTHING
+
+    def vectors(self, sample: Sample) -> Mapping[str, Vector | None]:
+        return {}
 
 
 class Gate:
     """Filters of a recipe, opened: rules as they are, dedup filters as indexes, which remember what must not be
-    repeated. Raises RecipeError where there is such data and no filter compares with it."""
+    repeated. `scorers` measure with a model, `encoded` compare vectors: they judge by the facts of a sample."""
 
-    def __init__(self, filters: Sequence[Any], against: Sequence[Sample] = ()) -> None:
-        indexes = {f.passport.name: f.open() for f in filters if hasattr(f, "open")}
-        self._steps = [(n, indexes[n].judge if n in indexes else f.check) for f in filters for n in [f.passport.name]]
-        self._indexes = list(indexes.values())
-        if against and not indexes:
-            raise RecipeError("--against: no filter of the gate compares with it; add 'exact' or 'rouge' to --gate")
-        for sample in against:
-            self.admit(sample)
+    def __init__(self, filters: Sequence[Any]) -> None:
+        named = {f.passport.name: f for f in filters}
+        self.scorers = {name: f for name, f in named.items() if hasattr(f, "score")}
+        self.encoded = {name: f for name, f in named.items() if hasattr(f, "text") and hasattr(f, "open")}
+        self.indexes = {name: f.open() for name, f in named.items() if hasattr(f, "open")}
+        measured = {*self.scorers, *self.encoded}
+        first = next((i for i, name in enumerate(named) if name in measured), len(named))
+        self._rules = {name: f.check for name, f in [*named.items()][:first] if hasattr(f, "check")}
+        self._steps = [(name, self._step(name, f)) for name, f in named.items() if name not in self._rules]
+        self._early: dict[str, Verdict] = {}
 
-    def judge(self, sample: Sample) -> Verdict:
+    def _step(self, name: str, filter: Any) -> Callable[[Sample, Facts], Verdict]:
+        if name in self.scorers:
+            return lambda _, facts: filter.judge(s) if (s := facts.scores.get(name)) else UNSCORED
+        if name in self.encoded:
+            judge = self.indexes[name].judge
+            return lambda s, facts: UNSCORED if (v := facts.vectors.get(name)) is None else judge(s, v)
+        only = self.indexes[name].judge if name in self.indexes else filter.check
+        return lambda sample, _: only(sample)
+
+    def refuse_idle(self, given: str) -> None:
+        """Raises RecipeError where no filter would compare with data that must not be repeated."""
+        if not self.indexes:
+            raise RecipeError(f"{given}: no filter of the gate compares with it; add 'exact' or 'rouge' to --gate")
+
+    def early(self, sample: Sample) -> Verdict:
+        """What the rules before the first measurement say, whatever was kept before: only what they keep is
+        measured. Remembered until the sample is judged."""
+        if sample.id not in self._early:
+            steps = ((name, lambda s, _, check=check: check(s)) for name, check in self._rules.items())
+            self._early[sample.id] = _first_drop(steps, sample, NOTHING)
+        return self._early[sample.id]
+
+    def expect(self, coming: Iterable[tuple[Sample, Facts]]) -> None:
+        """What is judged next, so that indexes of vectors can compare it in one go; changes no verdict."""
+        found = [*coming] if self.encoded else []
+        for name in self.encoded:
+            pairs = [(sample, v) for sample, facts in found if (v := facts.vectors.get(name)) is not None]
+            self.indexes[name].expect(pairs)
+
+    def judge(self, sample: Sample, facts: Facts = NOTHING) -> Verdict:
         """The first verdict that drops the sample, or KEEP. Raises GenError when a filter's own code fails."""
-        for name, judge in self._steps:
-            try:
-                verdict: Verdict = judge(sample)
-            except Exception as error:
-                raise GenError(
-                    f"filter {name!r} failed on sample {sample.id}: {type(error).__name__}: {error}; mend it and run "
-                    f"the same command again, or judge without it: `gen regate DIR --recipe NEW.toml`"
-                ) from error
-            if not verdict.keep:
-                return replace(verdict, by=name)
-        return KEEP
+        verdict = self.early(sample)
+        del self._early[sample.id]
+        return _first_drop(self._steps, sample, facts) if verdict.keep else verdict
 
-    def admit(self, sample: Sample) -> None:
-        """Remember a kept sample in every index."""
-        for index in self._indexes:
-            index.admit(sample)
+    def admit(self, sample: Sample, vectors: Mapping[str, Vector | None] = NOTHING.vectors) -> None:
+        """Remember a kept sample in every index; in one of vectors only if it has one."""
+        for name, index in self.indexes.items():
+            if name not in self.encoded:
+                index.admit(sample)
+            elif vector := vectors.get(name):
+                index.admit(sample, vector)
+
+
+def broken(name: str, sample: Sample, error: Exception) -> GenError:
+    """A filter's own code failed."""
+    return GenError(
+        f"filter {name!r} failed on sample {sample.id}: {type(error).__name__}: {error}; mend it and run "
+        f"the same command again, or judge without it: `gen regate DIR --recipe NEW.toml`"
+    )
+
+
+def _first_drop(
+    steps: Iterable[tuple[str, Callable[[Sample, Facts], Verdict]]], sample: Sample, facts: Facts
+) -> Verdict:
+    for name, judge in steps:
+        try:
+            verdict = judge(sample, facts)
+        except Exception as error:
+            raise broken(name, sample, error) from error
+        if not verdict.keep:
+            return replace(verdict, by=name)
+    return KEEP
 
 
 @dataclass(slots=True)
@@ -77,6 +145,7 @@ class Admission:
     gate: Gate
     run: int
     budget: Budget
+    recall: Recall = field(default_factory=Recall)
     position: Position = field(default_factory=Position)
     _page: int = 1
 
@@ -84,7 +153,11 @@ class Admission:
         """Take up the state that an earlier process left."""
         self.position = Position.stored(pool, self.run)
         for sample in pool.kept(self.run):
-            self.gate.admit(sample)
+            self.gate.admit(sample, self.recall.vectors(sample))
+
+    def is_past(self, round: int, call: str) -> bool:
+        """Whether all candidates of a conversation have been judged."""
+        return bool(self.position.call) and (round, call) <= (self.position.round, self.position.call)
 
     def pending(self, pool: Pool, stage: int, before: tuple[int, str] | None) -> list[GrownRow]:
         """The next conversations to judge: stored, after the position, and `before` what is missing. As they
@@ -98,10 +171,21 @@ class Admission:
         return found
 
     def judge(self, pool: Pool, rows: Sequence[GrownRow]) -> None:
-        """Judge conversations until a budget is met, and store verdicts and position together."""
-        pool.add_verdicts(self.run, self._decide(rows), {f"gate:{self.run}": asdict(self.position)})
+        """Judge conversations until a budget is met, and store verdicts, scores and position together."""
+        facts = {sample.id: self.recall.facts(sample) for sample in self._facing(rows)}
+        self.gate.expect((sample, facts[sample.id]) for sample in self._facing(rows))
+        decided = self._decide(rows, facts)
+        found = [(id, score) for id, _ in decided if id in facts for score in facts[id].scores.values() if score]
+        pool.add_verdicts(self.run, decided, {f"gate:{self.run}": asdict(self.position)}, scores=found)
 
-    def _decide(self, rows: Sequence[GrownRow]) -> list[tuple[str, Verdict]]:
+    def _facing(self, rows: Sequence[GrownRow]) -> Iterator[Sample]:
+        """The samples still to be judged that come to the filters that measure."""
+        for i, row in enumerate(rows):
+            for candidate in row.candidates[0 if i else self.position.index :]:
+                if candidate.failure is None and self.gate.early(candidate.sample).keep:
+                    yield candidate.sample
+
+    def _decide(self, rows: Sequence[GrownRow], facts: Mapping[str, Facts]) -> list[tuple[str, Verdict]]:
         """The verdicts; moves the position as it goes."""
         decided: list[tuple[str, Verdict]] = []
         at = self.position
@@ -110,14 +194,15 @@ class Admission:
                 if self.spent() == "target":
                     return decided
                 at.index += 1
-                verdict = candidate.failure or self.gate.judge(candidate.sample)
+                sample, known = candidate.sample, facts.get(candidate.sample.id, NOTHING)
+                verdict = candidate.failure or self.gate.judge(sample, known)
                 if verdict.keep:
-                    self.gate.admit(candidate.sample)
+                    self.gate.admit(sample, known.vectors)
                     at.kept += 1
                 else:
                     at.dropped[verdict.reason] = at.dropped.get(verdict.reason, 0) + 1
                 if candidate.failure is None:
-                    decided.append((candidate.sample.id, verdict))
+                    decided.append((sample.id, verdict))
             at.round, at.call, at.index = row.round, row.call, 0
             at.tokens += row.tokens
             if self.spent():

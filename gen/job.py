@@ -5,39 +5,43 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import logging.handlers
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Container, Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from gen import __version__
 from gen import recipe as recipes
+from gen.assess import Record
 from gen.card import clean
-from gen.core import Engine, Role
-from gen.engines import open_engine
-from gen.errors import PoolError, RecipeError, UserError
+from gen.errors import Interrupted, PoolError, RecipeError, UserError
 from gen.export import atomic
 from gen.gate import Admission, Gate
 from gen.material import Material, deciding
 from gen.pool import Pool
 from gen.publish import Report, publish, report_of
 from gen.recipe import Recipe
+from gen.roles import Say, Staff, at_work, hire
+from gen.rollout import together
 from gen.rounds import Run
 
 log = logging.getLogger("gen.job")
-ROLES = tuple(role for role in get_args(Role) if role != "embedder")
 Watch = Callable[[Run], Coroutine[Any, Any, None]]
 
 
-def execute(recipe: Recipe, folder: Path, material: Material, *, command: str, watch: Watch) -> Report:
-    """Start a run or go on with it. Raises UserError where the folder holds another run."""
-    gate, engines = Gate(recipe.gate, material.against), open_engines(recipe)
+def execute(
+    recipe: Recipe, folder: Path, material: Material, *, command: str, watch: Watch, say: Say = log.warning
+) -> Report:
+    """Start a run or go on with it; `say` is told what the user should know. Raises UserError where the folder
+    holds another run."""
+    staff = hire(recipe, _gate(recipe, material))
     _check_folder(folder)
     with Pool.open(folder) as pool, _logged(folder, clean(command)):
         _check_same(pool, recipe, material, folder)
@@ -45,7 +49,14 @@ def execute(recipe: Recipe, folder: Path, material: Material, *, command: str, w
             if not all((folder / name).exists() for name in ("dataset.jsonl", "README.md")):
                 publish(pool, folder, recipe, material)
             return report_of(pool, folder, "finished")
-        return asyncio.run(_execute(recipe, folder, material, pool, engines, gate, command, watch))
+        return asyncio.run(_execute(recipe, folder, material, pool, staff, command, watch, say))
+
+
+def _gate(recipe: Recipe, material: Material, left_out: Container[str] = ()) -> Gate:
+    gate = Gate([f for f in recipe.gate if f.passport.name not in left_out])
+    if recipe.source.against:
+        gate.refuse_idle("--against")
+    return gate
 
 
 def _check_folder(folder: Path) -> None:
@@ -76,49 +87,35 @@ def _logged(folder: Path, command: str) -> Iterator[None]:
         handler.close()
 
 
-def open_engines(recipe: Recipe) -> dict[str, Engine]:
-    """Every role's engine. One engine serves all roles."""
-    m = recipe.model
-    name, shown = m.name, None
-    if not name and not m.server:
-        from gen.micro.bundled import weights
-
-        name, shown = str(weights()), "micro"
-    engine = open_engine(
-        name, m.server, thinking=m.thinking, width=m.width, batch_size=m.batch_size, device=m.device,
-        patience=m.patience, trust_remote_code=m.trust_remote_code, shown=shown, allow_closed=m.allow_closed,
-    )  # fmt: skip
-    return dict.fromkeys(ROLES, engine)
-
-
 async def _execute(
-    recipe: Recipe, folder: Path, material: Material, pool: Pool, engines: Mapping[str, Engine], gate: Gate,
-    command: str, watch: Watch,
-) -> Report:  # fmt: skip
-    started, opened = time.monotonic(), set(engines.values())
-    try:
-        for engine in opened:
-            await engine.open()
-        _check_engines(pool, engines)
-        _begin(pool, folder, recipe, material)
-        admission = Admission(gate, pool.state("gate_run", 1), recipe.budget)
-        admission.restore(pool)
-        run = Run(recipe, material.seeds.samples, pool, engines, admission)
+    recipe: Recipe, folder: Path, material: Material, pool: Pool, staff: Staff, command: str, watch: Watch, say: Say
+) -> Report:
+    started = time.monotonic()
+    async with at_work(staff, recipe, pool.state("left_out"), say):
+        _check_engines(pool, staff)
+        _begin(pool, folder, recipe, material, staff)
+        gate = _gate(recipe, material, staff.left_out)
+        recall = Record(gate, pool, staff.fingerprints)
+        run = Run(
+            recipe, material.seeds.samples, pool, staff.engines,
+            Admission(gate, pool.state("gate_run", 1), recipe.budget, recall), embedder=staff.embedder,
+        )  # fmt: skip
         with _signals(run):
             watcher = asyncio.create_task(watch(run))
             try:
+                await _admit_known(run, material, recall)
                 why = await run.execute()
+            except Interrupted:
+                why = run.why
             finally:
                 watcher.cancel()
                 [fault] = await asyncio.gather(watcher, return_exceptions=True)
                 if isinstance(fault, Exception):
                     log.warning("progress: %s", fault)
-    finally:
-        for engine in opened:
-            await engine.close()
-    whose = [(role, e.model, getattr(e, "closed", "")) for role, e in engines.items()]
-    pool.set_state("closed", [row for row in whose if row[2]])
-    pool.set_state("models", [[role, e.model, e.fingerprint] for role, e in engines.items()])
+    for script, count in run.assessor.uncovered.items():
+        say(f"{count:,} {script} texts were not compared in meaning: the encoder was not made for them (--embedder)")
+    pool.set_state("models", staff.models)
+    pool.set_state("closed", staff.closed)
     pool.set_state("command", command)
     publish(pool, folder, recipe, material)
     if why not in ("interrupted", "max_time"):  # a clock's end is no end: the same command goes on
@@ -126,10 +123,20 @@ async def _execute(
     report = report_of(pool, folder, why)
     replies = run.talk.replies
     log.info("ended: %s, %d kept, replies %s", why, report.kept, dict(replies))
-    asked = sum(replies.values()) - replies["replayed"]
+    asked = sum(replies.values()) - sum(replies[other] for other in ("replayed", "scored", "embedded"))
     return replace(
         report, asked=asked, replayed=replies["replayed"], tokens=run.talk.tokens, seconds=time.monotonic() - started
     )
+
+
+async def _admit_known(run: Run, material: Material, recall: Record) -> None:
+    """First what must not be repeated, then what an earlier process kept."""
+    known = iter(material.against)
+    while block := list(itertools.islice(known, 512)):
+        await together(*map(run.assessor.embed, block))
+        for sample in block:
+            run.admission.gate.admit(sample, recall.vectors(sample))
+    run.admission.restore(run.pool)
 
 
 @contextlib.contextmanager
@@ -173,19 +180,19 @@ def _check_same(pool: Pool, recipe: Recipe, material: Material, folder: Path) ->
         raise RecipeError(f"{folder}: --rounds {recipe.rounds}, but this run has {done} already; rounds can only grow")
 
 
-def _check_engines(pool: Pool, engines: Mapping[str, Engine]) -> None:
+def _check_engines(pool: Pool, staff: Staff) -> None:
     """Refuse to mix the replies of two models in one run."""
-    now = {role: engine.fingerprint for role, engine in engines.items()}
-    before = pool.state("fingerprints")
-    if changed := ", ".join(sorted(role for role in now if before and before.get(role) != now[role])):
+    now, before = staff.fingerprints, pool.state("fingerprints")
+    if changed := ", ".join(sorted(role for role in now if before and before.get(role, now[role]) != now[role])):
         raise UserError(
             f"the model behind {changed} is not the one this run began with (its fingerprint changed: other weights, "
             f"version, context length or precision); serve the same one again, or give another --out"
         )
-    pool.set_state("fingerprints", now)
+    pool.set_state("fingerprints", {**(before or {}), **now})
 
 
-def _begin(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> None:
+def _begin(pool: Pool, folder: Path, recipe: Recipe, material: Material, staff: Staff) -> None:
+    pool.set_state("left_out", staff.left_out)
     pool.set_state("deciding", deciding(recipe, material))
     pool.set_state("rounds", recipe.rounds)
     pool.set_state("finished", None)

@@ -12,11 +12,10 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, Self, TypeVar
 
-from msgspec import convert, to_builtins
-
-from gen.codec import clean, decode, encode, packer, unpack
-from gen.core import Candidate, Completion, Request, Sample, Score, Verdict
+from gen.codec import clean, decode, encode, packer
+from gen.core import Candidate, Sample, Score, Verdict
 from gen.errors import PoolError, UserError
+from gen.journal import Journal
 from gen.store import Store
 
 T = TypeVar("T")
@@ -90,14 +89,14 @@ class FunnelRow:
     keep: bool
 
 
-class Pool:
+class Pool(Journal):
     """Open with `Pool.open`, as a context manager or with `close`. Methods may be called from any thread, `async`
     ones from any event loop; every write is durable when its method returns. An id names a sample within a stage;
     where it is asked for alone, the newest stage that has it answers."""
 
     def __init__(self, store: Store) -> None:
+        super().__init__(store)
         self.close = store.close
-        self._store, self._rows = store, store.rows
 
     @classmethod
     def open(cls, folder: Path, *, readonly: bool = False) -> Self:
@@ -110,10 +109,7 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _load(self, kind: type[T], body: bytes) -> T:
-        return unpack(kind, body, self._rows)
-
-    # --- run state and journal
+    # --- run state
 
     def state(self, name: str, default: Any = None) -> Any:
         rows = self._rows("SELECT value FROM state WHERE name = ?", name)
@@ -122,37 +118,6 @@ class Pool:
     def set_state(self, name: str, value: Any) -> None:
         """`value` is small and JSON."""
         self._store.write(lambda db: _put_state(db, name, value))
-
-    def lookup(self, key: str) -> Completion | None:
-        """The completion recorded under this key."""
-        rows = self._rows("SELECT payload FROM journal WHERE key = ?", key)
-        return self._load(Completion, rows[0][0]) if rows else None
-
-    async def record(self, key: str, engine: str, request: Request, completion: Completion) -> None:
-        """Journal a completion. The first one under a key stays."""
-
-        def write(db: Connection) -> None:
-            pack, asked = packer(db), to_builtins(clean(request))
-            asked["schema"] = encode(asked["schema"]).decode()  # a text, so that it is stored once
-            db.execute(
-                "INSERT OR IGNORE INTO journal (key, engine, request, payload) VALUES (?, ?, ?, ?)",
-                (key, clean(engine), pack(asked), pack(clean(completion))),
-            )
-
-        await self._store.written(write)
-
-    def asked(self, keys: Sequence[str]) -> list[tuple[Request, Completion]]:
-        """Questions and replies under these keys, in their order; keys without a row are left out."""
-        found = []
-        for key in keys:
-            for asked, got in self._rows("SELECT request, payload FROM journal WHERE key = ?", key):
-                plain = self._load(dict, asked)
-                request = convert(plain | {"schema": decode(plain["schema"])}, Request)
-                found.append((request, self._load(Completion, got)))
-        return found
-
-    def journal_count(self) -> int:
-        return int(self._rows("SELECT count(*) FROM journal")[0][0])
 
     # --- conversations
 

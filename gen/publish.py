@@ -46,9 +46,10 @@ def report_of(pool: Pool, folder: Path, why: str) -> Report:
 
 def publish(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> None:
     """Write `dataset.jsonl` from what the newest gate kept, and the card beside it."""
+    left_out = pool.state("left_out") or {}
+    gate = [f for f in recipe.gate if f.passport.name not in left_out]
     run, seeds = pool.state("gate_run", 1), material.seeds
     rows = write_dataset(pool.kept(run), folder / "dataset.jsonl")
-    bundled = not recipe.model.name and not recipe.model.server
     licence = "apache-2.0" if not recipe.source.seeds else _licence(seeds.samples)
     names = ", ".join(Path(s).name for s in recipe.source.seeds) or "the seeds that ship with gen"
     funnel = Counter[tuple[int, str]]()
@@ -56,10 +57,10 @@ def publish(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> Non
         funnel[row.round, "" if row.keep else row.reason] += row.count
     facts = CardFacts(
         name=folder.resolve().name, rows=rows, seeds=[(names, len(seeds.samples), seeds.digest, licence)],
-        models=[(*model, "apache-2.0" if bundled else None) for model in pool.state("models", [])],
+        models=[(role, name, fp, license or None) for role, name, fp, license in pool.state("models", [])],
         loops=[(recipe.loop, type(recipe.params).passport.source)],
         prompts=tuple(p.ref for p in recipe.params.asks()),
-        filters=[(f.passport.name, recipes.values(f), f.passport.source) for f in recipe.gate],
+        filters=[(f.passport.name, recipes.values(f), f.passport.source) for f in gate],
         funnel=[(round, reason or "kept", count) for (round, reason), count in sorted(funnel.items())],
         versions=_versions(recipe), command=pool.state("command", ""), promise=_promise(recipe),
     )  # fmt: skip

@@ -21,6 +21,8 @@ from gen.prompts import Prompts
 
 PART: Any = {"parameter": False}
 FILTER_KINDS = ("rule", "score", "dedup")
+OPTIONAL = ("semantic", "ifd")
+"""Filters that leave the default gate, with a word, where nothing here can measure what they need."""
 DEFAULT_GATES = {"evolve": ("empty", "length", "refusal", "leakage", "repetition", "truncation", "script", "exact")}
 
 
@@ -65,6 +67,22 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class Roles:
+    """Who answers in a role other than by [model]: NAME_OR_PATH, URL, or NAME@URL of a server (several: URL,URL)."""
+
+    evolver: str = ""
+    """Rewrites tasks; empty: the model."""
+    answerer: str = ""
+    """Answers them; empty: the model."""
+    judge: str = ""
+    """Judges rewrites; empty: the model."""
+    scorer: str = ""
+    """Tells log-probabilities, for IFD; empty: the model."""
+    embedder: str = ""
+    """Makes vectors: a sentence-transformers model, or a server of one; empty: the bundled all-MiniLM-L6-v2."""
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """When to stop early; a larger budget later goes on."""
 
@@ -85,13 +103,18 @@ class Recipe:
     """Seed of everything random."""
     prompts: str = ""
     """Folder whose files override the shipped prompts path by path."""
+    score_all: bool = False
+    """Measure, too, what a cheaper filter drops, so that another gate can judge it later."""
     source: Source = field(default_factory=Source, metadata=PART)
     model: Model = field(default_factory=Model, metadata=PART)
+    roles: Roles = field(default_factory=Roles, metadata=PART)
     budget: Budget = field(default_factory=Budget, metadata=PART)
     params: Any = field(default=None, metadata=PART)
     """The loop's own parameters: an instance of its dataclass."""
     gate: tuple[Any, ...] = field(default=(), metadata=PART)
     """Filters in order: instances of their dataclasses."""
+    optional: tuple[str, ...] = field(default=(), metadata=PART)
+    """Filters of the gate that may be left out where nothing can measure what they need."""
 
     def deciding(self) -> dict[str, Any]:
         """The keys that make another dataset, without rounds (a run can go on) and without the seeds'
@@ -99,6 +122,7 @@ class Recipe:
         return {
             "loop": self.loop, "seed": self.seed, "limit": self.source.limit, "map": dict(self.source.map),
             "model": self.model.name, "served": bool(self.model.server), "thinking": self.model.thinking,
+            "roles": {role: split_engine(name)[0] or "served" for role, name in values(self.roles).items() if name},
             "params": values(self.params), "prompts": [p.ref for p in self.params.asks()],
             "gate": [[catalog.name_of(f), values(f)] for f in self.gate],
         }  # fmt: skip
@@ -108,7 +132,15 @@ class Recipe:
         return f"{self.loop}-{digest(self.deciding(), content, size=8)}"
 
 
-SECTIONS = {"source": Source, "model": Model, "budget": Budget}
+SECTIONS = {"source": Source, "model": Model, "roles": Roles, "budget": Budget}
+
+
+def split_engine(name: str) -> tuple[str, tuple[str, ...]]:
+    """The model and the URLs of a role: "m" -> ("m", ()), "m@http://a,http://b" -> ("m", (both URLs))."""
+    model, at, urls = name.partition("@http")
+    if not at and name.startswith("http"):
+        model, urls = "", name.removeprefix("http")
+    return model, tuple(f"http{urls}".split(",")) if urls else ()
 
 
 def values(component: Any) -> dict[str, Any]:
@@ -166,7 +198,9 @@ def build(table: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
     params.asks()  # every prompt that can be asked is read and checked now, not in round 3
     sections = {name: _make(part, table.get(name, {}), f"{where}, [{name}]") for name, part in SECTIONS.items()}
     gate = tuple(_gate(loop, table.get("gate", {}), where))
-    return replace(plain, params=params, gate=gate, **sections)  # type: ignore[no-any-return]
+    optional = table.get("gate", {}).get("optional", () if "filters" in table.get("gate", {}) else OPTIONAL)
+    kept = tuple(name for f in gate if (name := catalog.name_of(f)) in optional)
+    return replace(plain, params=params, gate=gate, optional=kept, **sections)  # type: ignore[no-any-return]
 
 
 def _gate(loop: str, table: Mapping[str, Any], where: str) -> Iterator[Any]:
@@ -174,14 +208,14 @@ def _gate(loop: str, table: Mapping[str, Any], where: str) -> Iterator[Any]:
     if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
         raise RecipeError(f"{where}, [gate]: filters = {names!r}; expected a list of filter names")
     for key in table:
-        if key != "filters" and key not in names:
+        if key not in ("filters", "optional", *names):
             raise RecipeError(f"{where}, [gate.{key}]: this filter is not in the gate; {nearest(key, names)}")
     if doubled := {n for n in names if list(names).count(n) > 1}:
         raise RecipeError(f"{where}, [gate]: {sorted(doubled)[0]!r} is named twice; once is enough")
     for name in names:
         cls = _named(name, f"{where}, [gate]", *FILTER_KINDS)
-        if not {"check", "open"} & set(dir(cls)):
-            raise RecipeError(f"{where}, [gate]: {name!r} has no check(sample) and no open(); see filters/base.py")
+        if not {"check", "open", "score"} & set(dir(cls)):
+            raise RecipeError(f"{where}, [gate]: {name!r} has no check, open or score; see filters/base.py")
         yield _make(cls, table.get(name, {}), f"{where}, [gate.{name}]")
 
 
@@ -216,7 +250,7 @@ def _make(cls: type[Any], table: Mapping[str, Any], where: str, **extra: Any) ->
 
 def table_of(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain values, complete: every key with its value, in reading order."""
-    gate: dict[str, Any] = {"filters": [catalog.name_of(f) for f in recipe.gate]}
+    gate: dict[str, Any] = {"filters": [catalog.name_of(f) for f in recipe.gate], "optional": list(recipe.optional)}
     gate |= {catalog.name_of(f): values(f) for f in recipe.gate if values(f)}
     sections = {name: values(getattr(recipe, name)) for name in SECTIONS}
     return {**values(recipe), **sections, recipe.loop: values(recipe.params), "gate": gate}

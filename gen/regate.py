@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gen import recipe as recipes
+from gen.assess import Record
 from gen.errors import RecipeError, UserError
 from gen.export import atomic
 from gen.gate import Admission, Gate, Position
@@ -35,7 +36,11 @@ def regate(folder: Path, new: Path) -> tuple[Report, Report]:
         last = Position.stored(pool, pool.state("gate_run", 1))
         number = pool.state("gate_runs", 1) + 1
         pool.set_state("gate_runs", number)  # taken first: a number is never used by two gates, killed or not
-        admission = Admission(Gate(merged.gate, material.against), number, merged.budget)
+        gate = Gate(merged.gate)
+        recall = Record(gate, pool, pool.state("fingerprints", {}))
+        for sample in material.against:
+            gate.admit(sample, recall.vectors(sample))
+        admission = Admission(gate, number, merged.budget, recall)
         # Beyond the last gate's position there may be holes, where a straggler is still to come.
         while rows := admission.pending(pool, 0, (last.round, f"{last.call} ")):
             admission.judge(pool, rows)

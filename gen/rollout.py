@@ -1,27 +1,46 @@
-"""Advances conversations over engines. The journal is asked before the engine, and a reply is durable
-before the conversation hears it; so a run that was killed goes on where it was, and pays for nothing twice."""
+"""Advances conversations over engines. The journal is asked before the engine, and what an engine told is durable
+before anybody hears it; so a run that was killed goes on where it was, and pays for nothing twice."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from gen.codec import clean
-from gen.core import Completion, Engine, Request, Rollout, derive_seed, digest
+from gen.core import (
+    Completion,
+    Embedder,
+    Engine,
+    Likelihood,
+    Measurement,
+    Request,
+    Scoring,
+    Vector,
+    derive_seed,
+)  # fmt: skip
 from gen.errors import EngineError, Interrupted, PoolError, UserError
+from gen.journal import request_key, scoring_key, vector_key
 
 T = TypeVar("T")
 
 
 class Journal(Protocol):
-    """Where replies are kept; `gen.pool.Pool` is one."""
+    """Where all that was told is kept; `gen.pool.Pool` is one."""
 
     def lookup(self, key: str) -> Completion | None: ...
 
     async def record(self, key: str, engine: str, request: Request, completion: Completion) -> None: ...
+
+    def likelihood(self, key: str) -> Likelihood | None: ...
+
+    async def record_likelihood(self, key: str, engine: str, found: Likelihood) -> None: ...
+
+    def vector(self, key: str) -> Vector | None: ...
+
+    async def record_vector(self, key: str, engine: str, vector: Vector) -> None: ...
 
 
 class Told(NamedTuple, Generic[T]):
@@ -33,15 +52,8 @@ class Told(NamedTuple, Generic[T]):
     tokens: int
     """Generated tokens of all its replies, replayed ones included."""
     error: str = ""
-
-
-def request_key(engine: str, request: Request) -> str:
-    """The address of a reply: role, engine fingerprint, the exact request, sampling, seed."""
-    messages = [(m.role, m.content) for m in request.messages]
-    s = request.sampling
-    return digest(
-        request.role, engine, messages, s.temperature, s.top_p, s.max_tokens, request.schema, request.seed, size=32
-    )
+    roles: tuple[str, ...] = ()
+    """Who was asked, each once, in order."""
 
 
 @dataclass(slots=True)
@@ -51,60 +63,125 @@ class Talk:
     engines: Mapping[str, Engine]
     journal: Journal
     run_seed: int
+    embedder: Embedder | None = None
     stopping: bool = False
     """Set to let every conversation end before its next question."""
     tokens: int = 0
     """Tokens generated now, not replayed."""
     replies: Counter[str] = field(default_factory=Counter)
-    _gates: dict[str, asyncio.Semaphore] = field(default_factory=dict)
+    _gates: dict[tuple[str, str], asyncio.Semaphore] = field(default_factory=dict)
 
-    async def hold(self, conversation: Rollout[T], path: tuple[object, ...]) -> Told[T]:
-        """Advance one conversation to its end. `path` names it within the run and decides its seeds.
+    async def hold(self, conversation: Generator[list[Any], list[Any], T], path: tuple[object, ...]) -> Told[T]:
+        """Advance one conversation (a Rollout or a Measurement) to its end. `path` names it within the run and
+        decides its seeds.
 
         What the engine cannot do now (EngineError, PoolError) and Interrupted pass through; any other
         error in the conversation's own code ends this conversation alone, as `error`."""
         asked: list[str] = []
-        tokens, answers = 0, None
+        tokens, answers, roles = 0, None, dict[str, None]()
         while True:
             try:
-                requests = conversation.send(answers)  # type: ignore[arg-type]  # None starts it
+                questions = conversation.send(answers)  # type: ignore[arg-type]  # None starts it
             except StopIteration as stop:
-                return Told(stop.value, tuple(asked), tokens)
+                return Told(stop.value, tuple(asked), tokens, "", tuple(roles))
             except UserError:
                 raise
             except Exception as error:  # a loop's bug must not cost the other thousand conversations
-                return Told(None, tuple(asked), tokens, f"{type(error).__name__}: {error}")
-            seeded = [replace(r, seed=derive_seed(self.run_seed, *path, r.step, r.attempt)) for r in requests]
-            keys = [request_key(self.engines[r.role].fingerprint, r) for r in seeded]
-            asked += keys
-            replies = await self._ask_all(dict(zip(keys, seeded, strict=True)))
-            answers = [replies[key] for key in keys]
-            tokens += sum(a.completion_tokens for a in answers)
+                return Told(None, tuple(asked), tokens, f"{type(error).__name__}: {error}", tuple(roles))
+            roles |= dict.fromkeys(q.role for q in questions)
+            keyed = [self._keyed(q, path) for q in questions]
+            asked += [key for key, _ in keyed]
+            replies = await self._ask_all(dict(keyed))
+            answers = [replies[key] for key, _ in keyed]
+            tokens += sum(a.completion_tokens for a in answers if isinstance(a, Completion))
 
-    async def _ask_all(self, requests: Mapping[str, Request]) -> dict[str, Completion]:
-        """The replies to all; where one fails, the others that are in flight are recorded first."""
-        if len(requests) == 1:
-            return {key: await self._ask(key, request) for key, request in requests.items()}
-        found = await asyncio.gather(*(self._ask(*item) for item in requests.items()), return_exceptions=True)
-        for one in found:
-            if isinstance(one, BaseException):
-                raise one
-        return dict(zip(requests, found, strict=True))  # type: ignore[arg-type]  # none is an exception
+    def _keyed(self, question: Any, path: tuple[object, ...]) -> tuple[str, Any]:
+        engine = self.engines[question.role].fingerprint
+        if isinstance(question, Scoring):
+            return scoring_key(engine, question), question
+        seeded = replace(question, seed=derive_seed(self.run_seed, *path, question.step, question.attempt))
+        return request_key(engine, seeded), seeded
 
-    async def _ask(self, key: str, request: Request) -> Completion:
+    async def _ask_all(self, questions: Mapping[str, Any]) -> dict[str, Any]:
+        if len(questions) == 1:
+            return {key: await self._ask(key, question) for key, question in questions.items()}
+        found = await together(*(self._ask(*item) for item in questions.items()))
+        return dict(zip(questions, found, strict=True))
+
+    async def _ask(self, key: str, question: Any) -> Any:
+        if isinstance(question, Scoring):
+            return await self._score(key, question)
         if (known := self.journal.lookup(key)) is not None:
             self.replies["replayed"] += 1
             return known
-        engine = self.engines[request.role]
-        gate = self._gates.setdefault(engine.fingerprint, asyncio.Semaphore(engine.width))
-        async with gate:
-            if self.stopping:
-                raise Interrupted("stopped before the next question")
-            completion = clean(await engine.complete(request))
-        await self.journal.record(key, engine.fingerprint, request, completion)
+        engine = self.engines[question.role]
+        completion = clean(await self._through(engine.fingerprint, "reply", engine.width, engine.complete, question))
+        if completion.likelihood:  # first: once the reply is recorded, nothing more is heard of it
+            await self._keep_likelihood(question, completion)
+            completion = replace(completion, likelihood=None)
+        await self.journal.record(key, engine.fingerprint, question, completion)
         self.tokens += completion.completion_tokens
         self.replies[completion.finish] += 1
         return completion
+
+    async def _keep_likelihood(self, request: Request, completion: Completion) -> None:
+        """What a generation told of its own text is the answer to a scoring that need not be asked."""
+        fingerprint, found = self.engines[request.role].fingerprint, completion.likelihood
+        if found and fingerprint == self.engines["scorer"].fingerprint:
+            key = scoring_key(fingerprint, Scoring(request.messages, completion.text))
+            await self.journal.record_likelihood(key, fingerprint, found)
+
+    async def _score(self, key: str, scoring: Scoring) -> Likelihood:
+        if (known := self.journal.likelihood(key)) is None:
+            engine: Any = self.engines[scoring.role]
+            found = await self._through(engine.fingerprint, "scoring", engine.scoring_width, engine.score, scoring)
+            await self.journal.record_likelihood(key, engine.fingerprint, found)
+            self.replies["scored"] += 1
+            known = self.journal.likelihood(key) or found  # in the precision of the journal
+        return known
+
+    async def embed(self, text: str, *, covered: bool = True) -> None:
+        """See that the journal has the vector of a text; an empty one where the encoder was not made for it."""
+        if self.embedder is None:
+            raise EngineError("no embedder is open; expected one for the filters that compare vectors")
+        key = vector_key(self.embedder.fingerprint, text)
+        if self.journal.vector(key) is None:
+            e = self.embedder
+            vector = await self._through(e.fingerprint, "vector", e.width, e.embed, text) if covered else b""
+            await self.journal.record_vector(key, e.fingerprint, vector)
+            self.replies["embedded"] += covered
+
+    async def _through(self, engine: str, kind: str, width: int, ask: Any, question: Any) -> Any:
+        """One question to an engine, when it is its turn."""
+        async with self._gates.setdefault((engine, kind), asyncio.Semaphore(width)):
+            if self.stopping:
+                raise Interrupted("stopped before the next question")
+            found: Awaitable[Any] = ask(question)
+            return await found
+
+
+async def together(*questions: Awaitable[Any]) -> list[Any]:
+    """The results of all; where one fails, the others that are in flight are recorded before it is raised."""
+    found = await asyncio.gather(*questions, return_exceptions=True)
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+    return found
+
+
+def replay(measurement: Measurement[T], engines: Mapping[str, str], journal: Journal) -> T | None:
+    """What a measurement comes to by the journal alone, `engines` being the fingerprint of each role; None where
+    something was never asked. Raises what the measurement's own code raises."""
+    answers: Any = None
+    while True:
+        try:
+            questions = measurement.send(answers)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        found = [journal.likelihood(scoring_key(engines[q.role], q)) for q in questions]
+        if None in found:
+            return None
+        answers = found
 
 
 STOPS = (EngineError, PoolError, Interrupted)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
-from gen.core import Candidate, Engine, Grown, Loop, Sample, Verdict, child, derive_seed, place
+from gen.assess import Assessor
+from gen.core import Candidate, Embedder, Engine, Grown, Loop, Sample, Verdict, child, derive_seed, place
 from gen.errors import GenError, Interrupted
 from gen.gate import Admission
 from gen.pool import GrownRow, Pool
@@ -85,7 +86,9 @@ class Run:
     engines: Mapping[str, Engine]
     admission: Admission
     stage: int = 0
+    embedder: Embedder | None = None
     talk: Talk = field(init=False)
+    assessor: Assessor = field(init=False)
     order: Order = field(init=False)
     done: int = 0
     judged: int = 0
@@ -94,14 +97,20 @@ class Run:
     why: str = ""
     """Why the run ended: complete, target, max_tokens, max_time, interrupted; empty while it runs."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _measuring: set[asyncio.Task[None]] = field(default_factory=set)
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
     _awaited: Turn | None = None
     """The straggler up to which all is judged."""
     _error: BaseException | None = None
+    _most: int = 0
+    """Conversations under way at once."""
 
     def __post_init__(self) -> None:
-        self.talk = Talk(self.engines, self.pool, self.recipe.seed)
+        self.talk = Talk(self.engines, self.pool, self.recipe.seed, self.embedder)
+        self.assessor = Assessor(self.admission.gate, self.talk, all_of_them=self.recipe.score_all)
         self.order = Order(len(self.seeds))
+        # a quarter more conversations than requests: some are between two questions, in the journal
+        self._most = (width := sum(e.width for e in set(self.engines.values()))) + width // 4 + 1
 
     async def execute(self) -> str:
         """Run to the end, a budget or `stop`; returns why it ended. Errors that end a run are raised
@@ -133,17 +142,20 @@ class Run:
             self._moved.set()
 
     def _launch(self) -> None:
-        width = max(engine.width for engine in self.engines.values())
-        # a quarter more conversations than requests: some are between two questions, in the journal
-        while not self.why and len(self._tasks) < width + width // 4 + 1:
+        # Where measuring is slower than asking, asking waits: what waits to be measured is held in memory.
+        while not self.why and len(self._tasks) < self._most and len(self._measuring) < 4 * self._most:
             if (turn := self.order.pop()) is None:
                 return
-            task = asyncio.create_task(self._turn(turn))
-            self._tasks.add(task)
-            task.add_done_callback(self._landed)
+            self._start(self._turn(turn), self._tasks)
+
+    def _start(self, work: Coroutine[Any, Any, None], group: set[asyncio.Task[None]]) -> None:
+        task = asyncio.create_task(work)
+        group.add(task)
+        task.add_done_callback(self._landed)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._measuring.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             if not isinstance(error, Interrupted):
                 self._error = self._error or error
@@ -161,8 +173,16 @@ class Run:
                 # the first heir keeps the call of its parent, others sort directly after it
                 call = turn.call if i == 0 else f"{turn.call}.{turn.round:02d}{i:04d}"
                 self.order.push(Turn(turn.round + 1, call, turn.call, i))
-        self.order.end(turn)
         self.done += 1
+        if self.assessor.has_work and not self.admission.is_past(turn.round, turn.call):
+            self._start(self._measure(turn, row), self._measuring)
+        else:
+            self.order.end(turn)
+
+    async def _measure(self, turn: Turn, row: GrownRow) -> None:
+        """The lineage has gone on already: only the gate waits for this."""
+        await self.assessor.ask(c.sample for c in row.candidates if c.failure is None)
+        self.order.end(turn)
 
     async def _grow(self, turn: Turn) -> GrownRow:
         loop: Loop = self.recipe.params
@@ -175,12 +195,19 @@ class Run:
             conversation = loop.grow(seed, rng)
         told: Told[Grown] = await self.talk.hold(conversation, (self.stage, turn.round, seed.id))
         grown = told.result or self._failed(seed, told.error)
-        placed = [place(c.sample, self.stage, turn.round, i) for i, c in enumerate(grown.candidates)]
+        made = [self._signed(c.sample, told.roles) for c in grown.candidates]
+        placed = [place(sample, self.stage, turn.round, i) for i, sample in enumerate(made)]
         candidates = tuple(Candidate(s, c.failure) for s, c in zip(placed, grown.candidates, strict=True))
         new = {id(c.sample): s for c, s in zip(grown.candidates, placed, strict=True)}
         heirs = {heir.id: heir for heir in (new.get(id(h), h) for h in grown.heirs)}
         at = (self.stage, turn.round, turn.call)
         return GrownRow(*at, seed, candidates, tuple(heirs.values()), told.tokens, told.asked, told.error)
+
+    def _signed(self, sample: Sample, roles: Sequence[str]) -> Sample:
+        """With the weights that helped to make it, as far as this conversation asked any."""
+        engines = {f"{e.model}@{e.fingerprint[:8]}": e.license for e in (self.engines[role] for role in roles)}
+        models = tuple(f"{name} ({license})" if license else name for name, license in engines.items())
+        return replace(sample, lineage=replace(sample.lineage, models=models)) if models else sample
 
     def _failed(self, seed: Sample, error: str) -> Grown:
         """A conversation whose own code failed: one dropped candidate; too many of them end the run."""
@@ -221,11 +248,12 @@ class Run:
 
     async def _put_away(self) -> None:
         """Requests in flight are recorded when that is quick, aborted when a budget ended the run."""
-        if not self._tasks:
+        if not (tasks := self._tasks | self._measuring):
             return
         if self.why in ("interrupted", "max_time"):
             grace = None if self.why == "interrupted" and self._error is None else GRACE
-            await asyncio.wait(set(self._tasks), timeout=grace)
-        for task in list(self._tasks):
+            await asyncio.wait(tasks, timeout=grace)
+        tasks |= self._tasks | self._measuring  # a conversation that ended meanwhile is measured
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)

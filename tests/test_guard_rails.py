@@ -94,7 +94,7 @@ def test_a_filter_that_can_do_nothing_is_refused(place, capsys, monkeypatch):
     (place / "idle.py").write_text(code)
     monkeypatch.syspath_prepend(str(place))
     assert run(f"{EVOLVE} --with idle:Idle") == 2
-    assert "no check(sample) and no open()" in capsys.readouterr().err
+    assert "has no check, open or score" in capsys.readouterr().err
 
 
 def test_the_end_of_a_pipe_is_no_failure(place):

@@ -109,9 +109,13 @@ def make(recipe: Recipe, out: str, *, command: str, quiet: bool, json: bool) -> 
     if (folder / "pool.db").exists():
         NOTES.print(f"{folder} holds a run already; what is done is not done again.", markup=False)
     progress = Progress(NOTES, quiet=quiet)
-    report = job.execute(recipe, folder, found, command=command, watch=progress)
+    report = job.execute(recipe, folder, found, command=command, watch=progress, say=_note)
     _say(report, json=json)
     return 75 if report.why == "interrupted" else 0
+
+
+def _note(text: str) -> None:
+    NOTES.print(render.plain(text), soft_wrap=True)
 
 
 def _say_bundled(recipe: Recipe) -> None:

@@ -1,0 +1,129 @@
+"""Who is asked in each role: from the recipe to engines, opened and checked for what the gate needs of them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gen.core import Embedder, Engine
+from gen.engines import open_engine
+from gen.errors import EngineError, RecipeError, Unavailable, UserError
+from gen.gate import Gate
+from gen.recipe import Model, Recipe, split_engine
+
+ASKED: tuple[str, ...] = ("evolver", "answerer", "judge")
+"""Roles of conversations; the others measure, and are opened only where the gate needs them."""
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Staff:
+    """The engines of a run by role. `left_out` are filters of the default gate that nothing here can measure for."""
+
+    engines: dict[str, Engine]
+    embedder: Embedder | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        found = {role: engine.fingerprint for role, engine in self.engines.items()}
+        return found | ({"embedder": self.embedder.fingerprint} if self.embedder else {})
+
+    @property
+    def closed(self) -> list[tuple[str, str, str]]:
+        """(role, model, whose it is) of the engines whose weights are closed."""
+        return [(role, e.model, whose) for role, e in self.engines.items() if (whose := getattr(e, "closed", ""))]
+
+    @property
+    def models(self) -> list[tuple[str, str, str, str]]:
+        """(role, model, fingerprint, licence)."""
+        found = [(role, e.model, e.fingerprint, e.license) for role, e in self.engines.items()]
+        own = self.embedder
+        return [*found, *([("embedder", own.model, own.fingerprint, getattr(own, "license", ""))] if own else [])]
+
+
+def hire(recipe: Recipe, gate: Gate) -> Staff:
+    """The engines that a recipe and its gate need, not yet opened; one for all roles of the same model."""
+    wanted = [*ASKED, *(["scorer"] if gate.scorers else [])]
+    made: dict[str, Engine] = {}
+    staff = Staff({})
+    for role in wanted:
+        name = getattr(recipe.roles, role)
+        if name not in made:
+            made[name] = _engine(recipe.model, name)
+        staff.engines[role] = made[name]
+    if gate.encoded:
+        from gen.engines.embedder import open_embedder  # type: ignore[import-untyped,unused-ignore]
+
+        m = recipe.model
+        staff.embedder = open_embedder(recipe.roles.embedder, device=m.device, patience=m.patience)
+    if any(getattr(f, "reuse", False) for f in gate.scorers.values()):
+        engine: Any = staff.engines["answerer"]
+        engine.tells_likelihood = engine is staff.engines["scorer"]
+    return staff
+
+
+def _engine(m: Model, role: str) -> Engine:
+    """The engine of [model], or of what a role names instead; how it runs is the model's either way."""
+    name, servers = split_engine(role) if role else (m.name, m.server)
+    shown = None
+    if not name and not servers:
+        from gen.micro.bundled import weights
+
+        name, shown = str(weights()), "micro"
+    engine = open_engine(
+        name, servers, thinking=m.thinking, width=m.width, batch_size=m.batch_size, device=m.device,
+        patience=m.patience, trust_remote_code=m.trust_remote_code, shown=shown, allow_closed=m.allow_closed,
+    )  # fmt: skip
+    engine.license = "apache-2.0" if shown else engine.license
+    return engine
+
+
+@contextlib.asynccontextmanager
+async def at_work(staff: Staff, recipe: Recipe, left_out: dict[str, str] | None, say: Say) -> AsyncIterator[Staff]:
+    """The staff opened, and closed at the end. `left_out` is what the run was begun without, None for a new run.
+    Raises RecipeError where a filter that was named needs what no engine here can do."""
+    async with contextlib.AsyncExitStack() as opened:
+        for engine in dict.fromkeys(staff.engines.values()):
+            opened.push_async_callback(engine.close)
+            await engine.open()
+        if reason := await _lacks_scoring(staff):
+            _leave_out(staff, recipe, "score", reason, left_out)
+        if staff.embedder:
+            opened.push_async_callback(staff.embedder.close)
+            try:
+                await staff.embedder.open()
+            except Unavailable:
+                raise
+            except (EngineError, UserError) as error:
+                _leave_out(staff, recipe, "text", str(error), left_out)
+                staff.embedder = None
+        for name, reason in (left_out or {}).items():  # once begun without, always without
+            if name not in staff.left_out:
+                staff.left_out[name] = reason
+        for name, reason in staff.left_out.items():
+            say(f"Without {name!r} in the gate: {reason}")
+        yield staff
+
+
+async def _lacks_scoring(staff: Staff) -> str:
+    engine: Any = staff.engines.get("scorer")
+    if engine is None:
+        return ""
+    return str(await engine.lacks_scoring()) if hasattr(engine, "lacks_scoring") else "the engine cannot score"
+
+
+def _leave_out(staff: Staff, recipe: Recipe, shape: str, reason: str, before: dict[str, str] | None) -> None:
+    """Filters of one shape cannot be had: those of the default gate go, any other stops the run."""
+    for filter in recipe.gate:
+        name = filter.passport.name
+        if not hasattr(filter, shape):
+            continue
+        if name not in recipe.optional:
+            raise RecipeError(f"--gate {name}: {reason}; serve a model that can, or leave it out: --without {name}")
+        if before is not None and name not in before:
+            raise EngineError(f"this run was begun with {name!r} in its gate, but now {reason}; mend it and go on")
+        staff.left_out[name] = reason
+
