@@ -69,7 +69,7 @@ class Sampling:
     temperature: float = 1.0
     top_p: float = 1.0
     max_tokens: int = 2048
-    """Bound on generated tokens, reasoning included."""
+    """Bound on generated tokens, reasoning included; a thinking budget of the engine comes on top."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ class Model:
     """URL of an OpenAI-compatible server; repeat for several."""
     thinking: Literal["off", "on", "default"] = "off"
     """Ask reasoning models to think, or not, where their template allows it."""
+    thinking_budget: Annotated[int, Meta(ge=1, le=131072)] | None = None
+    """Tokens for thinking, besides those of each answer; empty: 4096 with thinking on, else none."""
     width: Annotated[int, Meta(ge=1, le=4096)] | None = None
     """Requests in flight; empty: 64 for servers, twice the batch for local models."""
     batch_size: Annotated[int, Meta(ge=1, le=1024)] = 32
@@ -64,6 +66,15 @@ class Model:
     """Let a local model run code from its repository."""
     allow_closed: bool = False
     """Ask a model whose weights are closed all the same; the card then says whose it is."""
+
+    def __post_init__(self) -> None:
+        if self.thinking == "off" and self.thinking_budget:
+            raise RecipeError("thinking_budget: thinking is off; add --thinking on (or default), or leave it out")
+
+    @property
+    def thought(self) -> int:
+        """Tokens for thinking on top of every answer's."""
+        return self.thinking_budget or (4096 if self.thinking == "on" else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +133,7 @@ class Recipe:
         return {
             "loop": self.loop, "seed": self.seed, "limit": self.source.limit, "map": dict(self.source.map),
             "model": self.model.name, "served": bool(self.model.server), "thinking": self.model.thinking,
+            **({"thinking_budget": self.model.thought} if self.model.thought else {}),
             "roles": {role: split_engine(name)[0] or "served" for role, name in values(self.roles).items() if name},
             "params": values(self.params), "prompts": [p.ref for p in self.params.asks()],
             "gate": [[catalog.name_of(f), values(f)] for f in self.gate],

@@ -74,8 +74,9 @@ def _engine(m: Model, role: str) -> Engine:
 
         name, shown = str(weights()), "micro"
     engine = open_engine(
-        name, servers, thinking=m.thinking, width=m.width, batch_size=m.batch_size, device=m.device,
-        patience=m.patience, trust_remote_code=m.trust_remote_code, shown=shown, allow_closed=m.allow_closed,
+        name, servers, thinking=m.thinking, thinking_budget=m.thought, width=m.width, batch_size=m.batch_size,
+        device=m.device, patience=m.patience, trust_remote_code=m.trust_remote_code, shown=shown,
+        allow_closed=m.allow_closed,
     )  # fmt: skip
     engine.license = "apache-2.0" if shown else engine.license
     return engine
@@ -89,6 +90,8 @@ async def at_work(staff: Staff, recipe: Recipe, left_out: dict[str, str] | None,
         for engine in dict.fromkeys(staff.engines.values()):
             opened.push_async_callback(engine.close)
             await engine.open()
+            if remark := getattr(engine, "remark", ""):
+                say(remark)
         if reason := await _lacks_scoring(staff):
             _leave_out(staff, recipe, "score", reason, left_out)
         if staff.embedder:

@@ -130,8 +130,10 @@ def chat(body: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     said, seed = body["messages"][-1]["content"], body.get("seed", 0)
     prompt, limit = tokens(body["messages"]), options.max_model_len
     room = body.get("max_tokens") or (limit - prompt if limit else 100_000)
-    thought = ["Let", "me", "think", "about", *some_words(3, "thought", said, seed).split()]
-    mode = options.reasoning_mode if "probe" not in body else "none"
+    thought = ["Let", "me", "think", "about", *some_words(options.thought - 4, "thought", said, seed).split()]
+    if options.budget == "bounds":
+        thought = thought[: body.get("thinking_token_budget")]
+    mode = options.reasoning_mode if thinks(body, options.hears) else "none"
     words = re.findall(r"\S+\s*", answer(body))
     thinking = len(thought) if mode != "none" else 0
     spent = min(room, thinking + len(words))
@@ -153,6 +155,13 @@ def chat(body: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     usage = {"prompt_tokens": prompt, "completion_tokens": spent, "total_tokens": prompt + spent}
     reply = {"id": "chat-1", "object": "chat.completion", "created": 0, "model": body["model"], "choices": [choice]}
     return reply if options.no_usage else reply | {"usage": usage}
+
+
+def thinks(body: dict[str, Any], hears: str) -> bool:
+    """Whether the model thinks, by what its server hears of the request's wish."""
+    off = {"effort": body.get("reasoning_effort") == "none",
+           "template": body.get("chat_template_kwargs", {}).get("enable_thinking") is False}
+    return not off.get(hears, False)
 
 
 # -- the server -----------------------------------------------------------------------------------
@@ -201,6 +210,16 @@ class App:
             return web.json_response({"error": {"message": f"Incorrect API key provided: {sent}"}}, status=401)
         return None
 
+    def refuse_budget(self, body: dict[str, Any]) -> Any:
+        """As vLLM does without a reasoning parser."""
+        from aiohttp import web
+
+        if self.options.budget != "refused" or "thinking_token_budget" not in body:
+            return None
+        words = ("thinking_token_budget is set but reasoning_config is not configured. Please set --reasoning-parser "
+                 "and/or --reasoning-config to use thinking_token_budget.")
+        return web.json_response({"error": {"message": words, "type": "BadRequestError", "code": 400}}, status=400)
+
     async def chat(self, request: Any) -> Any:
         from aiohttp import web
 
@@ -209,10 +228,12 @@ class App:
         raw = await request.read()
         body = json.loads(raw)
         if body.get("logprobs"):
-            self.note("probe")
+            self.note("probe", fields=sorted(body))
             if self.options.break_at_logprobs:
                 return web.json_response({"error": {"message": "it went wrong"}}, status=500)
-            return web.json_response(chat(body | {"probe": True}, self.options))
+            if refusal := self.refuse_budget(body):
+                return refusal
+            return web.json_response(chat(body, self.options))
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
         self.active += 1
         self.note("ask", body=digest, active=self.active, max_tokens=body.get("max_tokens"), fields=sorted(body))
@@ -295,6 +316,9 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     flag("--context-form", default="vllm", choices=["vllm", "openai", "sglang", "llamacpp"])
     flag("--reject-field", default="")
     flag("--reasoning-mode", default="none", choices=["none", "field", "field2", "think", "unclosed", "prefilled"])
+    flag("--hears", default="nothing", choices=["nothing", "template", "effort"], help="what switches its thinking off")
+    flag("--thought", type=int, default=7, help="words that it thinks, at least 5")
+    flag("--budget", default="unknown", choices=["unknown", "bounds", "refused"], help="thinking_token_budget")
     flag("--probe-shift", type=float, default=0.0, help="another model's log-probabilities")
     flag("--no-logprobs", action="store_true")
     flag("--break-at-logprobs", action="store_true")

@@ -29,6 +29,7 @@ BAD = {
     "[gate]\nfilters = ['exact']\n[gate.rouge]\nthreshold = 0.5": r"\[gate.rouge\]: this filter is not in the gate",
     "[gate.length]\nmax_word = 3": "unknown key 'max_word'",
     "[model]\nserver = 'http://x'": "Expected `array`",
+    "[model]\nthinking_budget = 100": r"\[model\]: thinking_budget: thinking is off; add --thinking on",
     "[budget]\ntarget = 0": "Expected `int` >= 1",
     "prompts = 'nowhere'": "--prompts nowhere: not a folder",
     "rounds = ": "not valid TOML",
@@ -188,3 +189,14 @@ def test_a_shipped_recipe_opens_with_what_it_makes_and_runs_on_canned_replies(pa
 
 def test_recipes_are_shipped():
     assert SHIPPED
+
+
+def test_the_budget_of_thinking_decides_where_there_is_thinking():
+    def keys(**model):
+        return recipes.build({"model": model}).deciding()
+
+    assert "thinking_budget" not in keys()
+    assert keys(thinking="on")["thinking_budget"] == 4096
+    assert keys(thinking="on", thinking_budget=100)["thinking_budget"] == 100
+    assert "thinking_budget" not in keys(thinking="default")
+    assert keys(thinking="default", thinking_budget=100)["thinking_budget"] == 100

@@ -21,7 +21,7 @@ ADVICE = {
     "judgement_unparsed": "the judge's verdict cannot be read: a stronger judge, or --keep-unjudged",
     "rewrite_truncated": "rewrites are cut: raise --max-new-tokens",
     "answer_truncated": "answers are cut: raise --max-new-tokens",
-    "reasoning_truncated": "thinking used up the tokens: --thinking off, or raise --max-new-tokens",
+    "reasoning_truncated": "thinking used up the tokens: --thinking off, or on with a larger --thinking-budget",
     "overlong": "prompts do not fit the context: shorter seeds, or serve the model with a longer context",
     "too_long": "rewrites grow too fast: raise --slack or --max-added",
     "duplicate": "the same text came twice: more varied seeds, or a higher --temperature",

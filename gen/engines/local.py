@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,11 +17,12 @@ from typing import Any, NamedTuple
 
 from jinja2 import TemplateError
 
-from gen.core import Completion, Finish, Message, Request, digest
-from gen.engines.reasoning import split_reasoning
+from gen.core import Completion, Finish, Message, Request, Sampling, digest
+from gen.engines.reasoning import MARKS, QUESTION, habit, split_reasoning
 from gen.engines.sampling import Batcher, Pair, Row, first_line, generate, logprobs
 from gen.errors import EngineError, RecipeError
 
+log = logging.getLogger("gen.engines.local")
 FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.py"]
 """What a checkpoint is made of; code is run with trust_remote_code only."""
 
@@ -42,9 +44,9 @@ class Local:
 
     def __init__(
         self, model: str | Path, *, name: str | None = None, device: str = "auto", dtype: str = "auto",
-        batch_size: int = 32, thinking: str = "off", trust_remote_code: bool = False,
+        batch_size: int = 32, thinking: str = "off", thinking_budget: int = 0, trust_remote_code: bool = False,
     ) -> None:  # fmt: skip
-        self._source, self._trust = model, trust_remote_code
+        self._source, self._trust, self._budget, self.remark = model, trust_remote_code, thinking_budget, ""
         self._device, self._dtype, self._thinking, self._batch_size = device, dtype, thinking, batch_size
         folder = Path(model).expanduser()
         self.model = name or (folder.resolve().name if folder.is_dir() else str(model))
@@ -57,6 +59,11 @@ class Local:
         """Load the model. Raises RecipeError for what the user named wrongly, EngineError for what cannot be
         loaded here."""
         self._loaded = await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
+        if self._thinking == "off" and MARKS.search(str(self.tokenizer.chat_template)):
+            ask = Request("scorer", (Message("user", QUESTION),), Sampling(0.0, 1.0, 16), "probe")
+            if (await self.complete(ask)).reasoning:
+                self.remark = habit(self.model)
+                log.warning("%s", self.remark)
 
     @property
     def tokenizer(self) -> Any:
@@ -73,13 +80,14 @@ class Local:
         return list(tokenizer.encode(text, add_special_tokens=False))
 
     async def complete(self, request: Request) -> Completion:
-        """Answer one request; max_tokens is cut to what the context leaves. Concurrent calls share batches."""
+        """Answer one request; max_tokens, and the thinking budget on top, is cut to what the context leaves.
+        Concurrent calls share batches."""
         loaded = self._ready()
         try:
             prompt = self.encode(request.messages)
         except (TemplateError, UnicodeError, TypeError) as error:  # TypeError: the tokenizer on a lone surrogate
             return Completion("", "refused", note=f"chat template or tokenizer: {first_line(error)}")
-        room, wanted = loaded.limit - len(prompt), request.sampling.max_tokens
+        room, wanted = loaded.limit - len(prompt), request.sampling.max_tokens + self._budget
         note = f"limit {loaded.limit}, prompt {len(prompt)}"
         if room <= 0:
             return Completion("", "overlong", prompt_tokens=len(prompt), note=note)
@@ -138,7 +146,8 @@ class Local:
             with file.open("rb") as stream:
                 content.append((file.name, hashlib.file_digest(stream, "sha256").hexdigest()))
         # the kind of device decides replies too: its generator draws other numbers
-        self.fingerprint = digest("local-2", content, str(model.dtype), device, self._thinking)
+        thinking = (self._thinking, *([self._budget] if self._budget else []))
+        self.fingerprint = digest("local-2", content, str(model.dtype), device, *thinking)
         limit = tokenizer.model_max_length  # 10^30 where it states none
         limit = int(min(limit, getattr(model.config.get_text_config(), "max_position_embeddings", None) or limit))
         pad = next(token for token in (tokenizer.pad_token_id, *eos, 0) if token is not None)
@@ -151,7 +160,8 @@ def _completion(loaded: _Loaded, row: Row, ids: list[int], note: str) -> Complet
     decode, ended = loaded.tokenizer.decode, bool(ids) and ids[-1] in loaded.eos
     # templates of models that always reason open the block inside the prompt
     opened = "<think>" if decode(row.prompt[-8:]).rstrip().endswith("<think>") else ""
-    part = split_reasoning(opened + decode(ids, skip_special_tokens=True))
+    has_channels = "<|channel|>" in loaded.tokenizer.get_vocab()  # gpt-oss: what is thought only its tokens tell
+    part = split_reasoning(opened + decode(ids, skip_special_tokens=not has_channels))
     finish: Finish = "stop" if ended else "length"
     if not ended and (part.open or (part.reasoning and not part.answer.strip())):
         finish = "reasoning_truncated"

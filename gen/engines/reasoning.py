@@ -7,8 +7,13 @@ from typing import NamedTuple
 
 BLOCK = re.compile(r"<think>(.*?)(</think>|\Z)|\[THINK\](.*?)(\[/THINK\]|\Z)", re.S)
 END = re.compile(r"</think>|\[/THINK\]")
-# gpt-oss's channels, where the server has dropped the special tokens.
+# gpt-oss's channels, with their tokens and where the server has dropped them.
 CHANNELS = re.compile(r"\A\s*analysis(.*?)assistantfinal(.*)\Z", re.S)
+HARMONY = re.compile(r"<\|channel\|>(\w+)[^<]*<\|message\|>(.*?)(<\|(?:end|return|call)\|>|\Z)", re.S)
+MARKS = re.compile(r"</?think>|\[/?THINK\]|<\|channel\|>")
+"""What chat templates of models that think speak of."""
+QUESTION = "Write one word, any word."
+"""What a model is asked to see whether it thinks: it needs no thought."""
 
 
 class Split(NamedTuple):
@@ -25,6 +30,10 @@ def split_reasoning(text: str, field: str = "") -> Split:
     or without a beginning (the chat template has opened it). A text without any of them comes back unchanged,
     byte for byte. "<think>2+2</think>\\n4" -> ("4", "2+2", False)."""
     thoughts, is_open = [field], False
+    if "<|channel|>" in text and (parts := HARMONY.findall(text)):
+        said = [body for name, body, _ in parts if name == "final"]
+        thoughts += [body for name, body, _ in parts if name != "final"]
+        return Split("".join(said), "\n\n".join(filter(None, map(str.strip, thoughts))), not said and not parts[-1][2])
     if bare := CHANNELS.match(text):
         return Split(bare[2].lstrip(), bare[1].strip(), False)
     blocks = BLOCK.findall(text)
@@ -37,3 +46,12 @@ def split_reasoning(text: str, field: str = "") -> Split:
         thoughts += before
     split = answer.lstrip() if answer != text else text
     return Split(split, "\n\n".join(filter(None, map(str.strip, thoughts))), is_open)
+
+
+def habit(model: str) -> str:
+    """What to say of a model that thinks although it was asked not to."""
+    return (
+        f"{model} thinks although thinking is off: its thoughts are paid for and leave less room for its answers; give "
+        "them room (--thinking on --thinking-budget N), or take a model that can do without. If it is none that "
+        "thinks, its server runs with a reasoning parser that takes answers for thoughts"
+    )

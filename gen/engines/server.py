@@ -7,22 +7,33 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from functools import partial
+from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
 from gen.core import Completion, Engine, Message, Request, Sampling, digest
 from gen.engines import closed, wire
+from gen.engines.reasoning import QUESTION, habit
 from gen.engines.transport import Endpoint, Limits, Read, Refused, Transport
 from gen.engines.wire import Thinking
 from gen.errors import EngineError, RecipeError, Unavailable, nearest
 
 T = TypeVar("T")
 log = logging.getLogger("gen.engines.server")
-PROBE = Request("scorer", (Message("user", "Write one word, any word."),), Sampling(0.0, 1.0, 1), "probe")
+PROBE = Request("scorer", (Message("user", QUESTION),), Sampling(0.0, 1.0, 256), "probe")
 NEAR = 0.2
 """Log-probabilities of the same weights differ by hundredths from card to card, those of two models by more."""
 CHAT = "/v1/chat/completions"
 KEYS = ("GEN_API_KEY", "OPENAI_API_KEY")
+
+
+class Probed(NamedTuple):
+    """What one word tells."""
+
+    logprobs: tuple[float, ...]
+    reply: Completion
+    opened: bool
+    """The chat template has opened the thought that the reply ends."""
 
 
 class Server(Engine):
@@ -30,12 +41,13 @@ class Server(Engine):
     one, and never becomes a completion.
 
     `width` bounds the requests in flight over all `urls`. `thinking` asks the chat template for reasoning ("on"), for
-    none ("off"), or leaves it alone ("default"). `limits` are those of `transport.Limits`. The key comes from the
-    environment: GEN_API_KEY, else OPENAI_API_KEY."""
+    none ("off"), or leaves it alone ("default"); `thinking_budget` are tokens for it, besides those of each answer.
+    `remark` says, after `open`, if the model thinks all the same. `limits` are those of `transport.Limits`. The key
+    comes from the environment: GEN_API_KEY, else OPENAI_API_KEY."""
 
     def __init__(
         self, urls: Sequence[str], model: str | None = None, *, width: int = 64, thinking: str = "off",
-        allow_closed: bool = False, **limits: Any,
+        thinking_budget: int = 0, allow_closed: bool = False, **limits: Any,
     ) -> None:  # fmt: skip
         self.width, self.model, self.fingerprint = width, wire.basename(model or ""), ""
         self.license = ""
@@ -45,6 +57,7 @@ class Server(Engine):
         """Whose closed model this is; empty for an open one, or one of which that is not known."""
         self._served, self._thinking, self._limits = model or "", cast(Thinking, thinking), Limits(**limits)
         self._dropped: frozenset[str] = frozenset()
+        self._budget, self._effort, self._opened, self.remark = thinking_budget, "", False, ""
         self._transport: Transport | None = None
 
     def __repr__(self) -> str:
@@ -77,11 +90,11 @@ class Server(Engine):
 
     async def _converse(self, transport: Transport, request: Request) -> Completion:
         """Asks, and where the server says that it does not fit, once more with fewer tokens."""
-        wanted, note = request.sampling.max_tokens, ""
+        wanted, note = request.sampling.max_tokens + self._budget, ""
         max_tokens: int | None = wanted
         while True:
             try:
-                done = await self._chat(transport, request, max_tokens, wire.completion)
+                done = await self._chat(transport, request, max_tokens, partial(wire.completion, opened=self._opened))
                 return replace(done, note="; ".join(filter(None, (note, done.note)))) if note else done
             except Refused as no:
                 found = wire.overflow(no.said)
@@ -102,9 +115,11 @@ class Server(Engine):
         at: Endpoint | None = None, extra: dict[str, Any] | None = None,
     ) -> T:  # fmt: skip
         """Leaves out, from then on, what the server does not know. Raises Refused."""
-        seconds = self._limits.request_floor + request.sampling.max_tokens / self._limits.request_floor_rate
+        seconds = self._limits.request_floor
+        seconds += (request.sampling.max_tokens + self._budget) / self._limits.request_floor_rate
         while True:
-            body = wire.body(self._served, request, max_tokens, self._thinking, self._dropped) | (extra or {})
+            how = (self._thinking, self._dropped, self._budget, self._effort)
+            body = wire.body(self._served, request, max_tokens, *how) | (extra or {})
             try:
                 return await transport.ask("POST", CHAT, body, seconds, read, at)
             except Refused as no:
@@ -118,9 +133,9 @@ class Server(Engine):
 
     async def _identify(self, transport: Transport) -> None:
         first, *others = transport.endpoints
-        ours, probe = await self._served_at(transport, first), await self._probe(transport, first)
+        ours, probe = await self._served_at(transport, first), await self._habits(transport, first)
         for other in others:
-            theirs, values = await self._served_at(transport, other), await self._probe(transport, other)
+            theirs, values = await self._served_at(transport, other), (await self._probe(transport, other, 1)).logprobs
             differ = [f"{name} {ours[name]!r} against {theirs[name]!r}" for name in ours if ours[name] != theirs[name]]
             if len(probe) != len(values) or any(abs(a - b) > NEAR for a, b in zip(probe, values, strict=True)):
                 differ.append(f"log-probabilities {probe} against {values} of the same prompt")
@@ -131,7 +146,7 @@ class Server(Engine):
                 )
         # Rounded to halves: each border of a rounding is one that the noise of hardware could cross.
         coarse = [round(value * 2) / 2 + 0.0 for value in probe]
-        self.fingerprint = digest("server", ours, coarse, self._thinking)
+        self.fingerprint = digest("server", ours, coarse, self._thinking, *([self._budget] if self._budget else []))
 
     async def _served_at(self, transport: Transport, endpoint: Endpoint) -> dict[str, Any]:
         """Model, root, context and version, as far as the server tells."""
@@ -154,18 +169,39 @@ class Server(Engine):
         root = wire.basename(str(row.get("root") or ""))
         return {"model": self.model, "root": root, "context": row.get("max_model_len"), "version": version}
 
-    async def _probe(self, transport: Transport, endpoint: Endpoint) -> tuple[float, ...]:
-        """The log-probabilities that tell one set of weights from another; none where the server gives none. Shows,
-        too, that the server can hold a chat at all. Raises EngineError if it cannot."""
-        for extra in ({"logprobs": True, "top_logprobs": 5}, None):
+    async def _habits(self, transport: Transport, endpoint: Endpoint) -> tuple[float, ...]:
+        """The first server's probe; notices there whether the model keeps to `thinking`."""
+        found = await self._probe(transport, endpoint, PROBE.sampling.max_tokens)
+        if self._thinking == "off" and found.reply.reasoning:
+            self._effort = "none"  # all that Ollama hears
             try:
-                return await self._chat(transport, PROBE, 1, wire.probe, endpoint, extra)
+                quiet = await self._probe(transport, endpoint, PROBE.sampling.max_tokens)
+            except EngineError:
+                quiet = found
+            if quiet.reply.reasoning:
+                self._effort, self.remark = "", habit(self.model)
+                log.warning("%s", self.remark)
+            found = found if self.remark else quiet
+        self._opened = found.opened
+        return found.logprobs
+
+    async def _probe(self, transport: Transport, endpoint: Endpoint, max_tokens: int) -> Probed:
+        """Its log-probabilities tell one set of weights from another; none where the server gives none. Shows, too,
+        that the server can hold a chat at all. Raises EngineError if it cannot."""
+        top = {"logprobs": True, "top_logprobs": 5}
+        for tokens, extra in dict.fromkeys(((max_tokens, True), (1, True), (1, False))):
+            try:
+                return await self._chat(transport, PROBE, tokens, _probed, endpoint, top if extra else None)
             except Refused as no:
                 said = transport.presentable(no.said)
                 error = EngineError(f"{endpoint.name}: refuses a chat of one word ({said}); is it a chat model?")
             except Unavailable as no:  # some servers break at what they do not support
                 error = no
         raise error
+
+
+def _probed(payload: Mapping[str, Any]) -> Probed:
+    return Probed(wire.probe(payload), wire.completion(payload), wire.opens_inside(payload))
 
 
 def _listed(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -9,15 +9,16 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from gen.core import Completion, Finish, Request
-from gen.engines.reasoning import split_reasoning
+from gen.engines.reasoning import BLOCK, split_reasoning
 from gen.errors import RecipeError
 
 Thinking = Literal["off", "on", "default"]
-DROPPABLE = ("chat_template_kwargs", "seed", "response_format")
+DROPPABLE = ("chat_template_kwargs", "seed", "response_format", "thinking_token_budget")
 """Fields that a server may not know and that can be left out."""
 NOT_KNOWN = re.compile(
     r"extra_forbidden|extra (inputs|fields)|not (permitted|allowed|supported|recogni[sz]ed)|un(known|recogni[sz]ed|"
-    r"supported|expected)|does ?n[o']t support|no such (field|parameter)|additional propert", re.I)
+    r"supported|expected)|does ?n[o']t support|no such (field|parameter)|additional propert|"
+    r"thinking_token_budget (is set but|needs)", re.I)  # vLLM without --reasoning-parser
 LIMIT = re.compile(r"context (?:length|size)\D{0,12}?(\d+)|cannot be greater than max_model_len\D*(\d+)", re.I)
 PROMPT = re.compile(
     r"(\d+) (?:in the messages|in your prompt|input tokens|tokens from the input)|resulted in (\d+) tokens|"
@@ -57,9 +58,11 @@ def basename(name: str) -> str:
 
 
 def body(
-    model: str, request: Request, max_tokens: int | None, thinking: Thinking, dropped: frozenset[str] = frozenset()
-) -> dict[str, Any]:
-    """The chat request; `max_tokens` None leaves it to the server to fill the context."""
+    model: str, request: Request, max_tokens: int | None, thinking: Thinking, dropped: frozenset[str] = frozenset(),
+    budget: int = 0, effort: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """The chat request; `max_tokens` None leaves it to the server to fill the context. `budget` bounds the tokens of
+    thinking where the server can (vLLM with a reasoning parser), `effort` is for those who hear of nothing else."""
     fields: dict[str, Any] = {
         "model": model,
         "messages": [{"role": m.role, "content": m.content} for m in request.messages],
@@ -71,6 +74,10 @@ def body(
         fields["max_tokens"] = max_tokens
     if thinking != "default":
         fields["chat_template_kwargs"] = {"enable_thinking": thinking == "on"}
+    if budget:
+        fields["thinking_token_budget"] = budget
+    if effort:
+        fields["reasoning_effort"] = effort
     if request.schema is not None:
         form = {"name": "reply", "schema": request.schema, "strict": True}
         fields["response_format"] = {"type": "json_schema", "json_schema": form}
@@ -88,13 +95,15 @@ def decode(raw: bytes) -> Mapping[str, Any]:
     return value
 
 
-def completion(payload: Mapping[str, Any]) -> Completion:
-    """The answer in a chat completion. Raises Unreadable where there is none."""
+def completion(payload: Mapping[str, Any], *, opened: bool = False) -> Completion:
+    """The answer in a chat completion. Raises Unreadable where there is none. `opened`: replies of this server begin
+    inside a thought, which the chat template has opened, so that one cut before its end is all thought."""
     try:
         choice = payload["choices"][0]
         message, finish = choice["message"], choice.get("finish_reason")
         thought = message.get("reasoning") or message.get("reasoning_content") or ""
-        split = split_reasoning(message.get("content") or "", thought)
+        begin = "<think>" if opened and finish == "length" and not thought else ""
+        split = split_reasoning(begin + (message.get("content") or ""), thought)
     except (KeyError, IndexError, TypeError, AttributeError):
         raise Unreadable("JSON without choices[0].message") from None
     if finish in ("abort", "error", "cancelled"):
@@ -102,7 +111,7 @@ def completion(payload: Mapping[str, Any]) -> Completion:
     used, notes = payload.get("usage"), []
     end: Finish = "stop"
     if finish == "length":
-        end = "length" if split.answer else "reasoning_truncated"
+        end = "length" if split.answer.strip() else "reasoning_truncated"
     elif finish == "content_filter":
         end, notes = "refused", ["content_filter"]
     elif split.open:
@@ -112,6 +121,16 @@ def completion(payload: Mapping[str, Any]) -> Completion:
     if type(asked) is not int or type(told) is not int or min(asked, told) < 0:
         asked, told, notes = 0, 0, [*notes, "no usage"]
     return Completion(split.answer, end, split.reasoning, asked, told, "; ".join(notes))
+
+
+def opens_inside(payload: Mapping[str, Any]) -> bool:
+    """Whether a reply ends a thought that it has not begun, and that the server does not set apart."""
+    try:
+        message = payload["choices"][0]["message"]
+        is_apart = message.get("reasoning") or message.get("reasoning_content") or BLOCK.search(message["content"])
+        return not is_apart and bool(split_reasoning(message["content"]).reasoning)
+    except (KeyError, IndexError, TypeError, AttributeError):
+        return False
 
 
 def complaint(raw: bytes) -> str:

@@ -184,7 +184,8 @@ class Evolve:
         own = [m for m in replace(sample, response=None).messages if m.role == "system"]
         [reply] = yield [replace(asked, messages=(*system, *own, *sample.turns, user))]
         lineage = replace(sample.lineage, prompts=(*sample.lineage.prompts, prompt.ref))
-        return self._bad_answer(reply), replace(sample, response=reply.text, lineage=lineage)
+        whole = replace(sample, response=reply.text, reasoning=reply.reasoning, lineage=lineage)
+        return self._bad_answer(reply), whole
 
     def _bad_answer(self, reply: Completion) -> Verdict | None:
         if failure := _unfinished(reply, "answer"):

@@ -21,6 +21,15 @@ CASES = {
     "a field, and tags all the same": ("<think>a</think>4", "b", Split("4", "b\n\na", False)),
     "a field and no answer": ("", "2+2", Split("", "2+2", False)),
     "channels without their tokens": ("analysis2+2assistantfinal4", "", Split("4", "2+2", False)),
+    "channels with their tokens": (
+        "<|channel|>analysis<|message|>2+2<|end|><|start|>assistant<|channel|>final<|message|>4<|return|>", "",
+        Split("4", "2+2", False),
+    ),
+    "cut in a channel": ("<|channel|>analysis<|message|>2+2, so", "", Split("", "2+2, so", True)),
+    "cut in the last channel": (
+        "<|channel|>analysis<|message|>2+2<|end|><|start|>assistant<|channel|>final<|message|>4, be", "",
+        Split("4, be", "2+2", False),
+    ),
     "a word that is no channel": ("analysis of variance", "", Split("analysis of variance", "", False)),
     "nothing": ("", "", Split("", "", False)),
 }  # fmt: skip

@@ -151,8 +151,7 @@ def test_reasoning_is_split_off_whichever_way_it_comes(mode: str) -> None:
         whole, cut = ask([server.url], question(), question(max_tokens=3))
     assert whole.text.startswith("The answer")
     assert whole.reasoning.startswith("Let me think about")
-    if mode != "prefilled":  # nothing shows there that the words are thoughts
-        assert (cut.text, cut.finish, cut.reasoning) == ("", "reasoning_truncated", "Let me think")
+    assert (cut.text, cut.finish, cut.reasoning) == ("", "reasoning_truncated", "Let me think")
 
 
 def test_thinking_that_never_ends_is_truncated_reasoning() -> None:

@@ -140,6 +140,10 @@ def reply(message: dict[str, Any], finish: str | None = "stop", **rest: Any) -> 
     (reply({"content": "a"}, None, usage={}), "a", "stop", ""),
     (reply({"content": "a"}, "length", usage={}), "a", "length", ""),
     (reply({"content": None, "reasoning": "b"}, "length", usage={}), "", "reasoning_truncated", ""),
+    (reply({"content": "\n\n", "reasoning_content": "b"}, "length", usage={}), "\n\n", "reasoning_truncated", ""),
+    (reply({"content": "<think>b</think>\n"}, "length", usage={}), "", "reasoning_truncated", ""),
+    (reply({"content": "b</think>a"}, "length", usage={}), "a", "length", ""),
+    (reply({"content": ""}, "length", usage={}), "", "reasoning_truncated", ""),
     (reply({"content": "<think>b"}, "stop", usage={}), "", "stop", "ended inside its reasoning"),
     (reply({"content": ""}, "content_filter", usage={}), "", "refused", "content_filter"),
     (reply({"content": "a"}, usage=None), "a", "stop", "no usage"),
@@ -147,6 +151,29 @@ def reply(message: dict[str, Any], finish: str | None = "stop", **rest: Any) -> 
 def test_a_reply_becomes_a_completion(payload: Any, text: str, finish: str, note: str) -> None:
     done = wire.completion(payload)
     assert (done.text, done.finish, done.note) == (text, finish, note)
+
+
+def test_a_reply_that_begins_inside_a_thought_and_is_cut_there_is_no_answer() -> None:
+    begun, ended = reply({"content": "well, 2+"}, "length"), reply({"content": "2+2</think>It is"}, "length")
+    assert [wire.opens_inside(p) for p in (begun, ended)] == [False, True]
+    done, cut = wire.completion(begun, opened=True), wire.completion(ended, opened=True)
+    assert (done.text, done.reasoning, done.finish) == ("", "well, 2+", "reasoning_truncated")
+    assert (cut.text, cut.reasoning, cut.finish) == ("It is", "2+2", "length")
+    whole = wire.completion(reply({"content": "a plain answer"}), opened=True)
+    assert (whole.text, whole.finish) == ("a plain answer", "stop")
+    apart = reply({"content": "a", "reasoning": "b"}), reply({"content": "<think>b</think>a"}), reply({"content": None})
+    assert not any(map(wire.opens_inside, apart))
+
+
+def test_the_budget_of_thinking_is_a_field_of_its_own() -> None:
+    request = Request("judge", (Message("user", "Why?"),), Sampling(0.5, 0.9, 64), "ask")
+    assert wire.body("m", request, 164, "on", budget=100)["thinking_token_budget"] == 100
+    assert wire.body("m", request, 64, "off", effort="none")["reasoning_effort"] == "none"
+    said = complaint({"error": {"message": "thinking_token_budget is set but reasoning_config is not configured."}})
+    newer = "thinking_token_budget needs the reasoning start and end strings, and reasoning parser 'x' defines none."
+    for words in (said, newer):
+        assert wire.unknown_field(words, {"thinking_token_budget": 1, "seed": 1}) == "thinking_token_budget"
+        assert wire.unknown_field(words, {"seed": 1}) is None
 
 
 @pytest.mark.parametrize("payload", [{}, {"choices": []}, {"choices": [{}]}, {"choices": None}, reply({}, "abort")])

@@ -272,3 +272,14 @@ def test_parameters_that_contradict_themselves_are_refused(parameters, message):
 def test_failures_are_signed_by_the_loop():
     _, grown = grow(Evolve(operations=ONLY["constrain"]), replies=["no tags"])
     assert grown.candidates[0].failure == Verdict(False, "rewrite_unparsed", "evolve", note="expected one <instruction>...</instruction>, found 0 and 0")
+
+
+def test_what_was_thought_stays_with_its_answer_and_in_no_later_question():
+    thought = Completion("The Danube: ...", reasoning="A river, hm, perhaps in Austria.")
+    _, first = grow(Evolve(operations=ONLY["deepen"]), replies=[REWRITE, "Not equal", thought])
+    [child] = first.heirs
+    assert (child.response, child.reasoning) == ("The Danube: ...", "A river, hm, perhaps in Austria.")
+    assert "perhaps in Austria" not in str(child.messages)
+    asked, second = grow(Evolve(operations=ONLY["breadth"]), child, [REWRITE.replace("three", "four"), "Not equal", "Yes."])
+    assert "perhaps in Austria" not in str(asked)
+    assert second.heirs[0].reasoning == ""
