@@ -380,6 +380,47 @@ def test_a_pickled_checkpoint_is_refused(folder, tmp_path):
         asyncio.run(Local(copy).open())
 
 
+TURNS = "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}<|assistant|>"
+HEARS = TURNS + "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"  # as Qwen3's
+DEAF = TURNS + "<think>"  # as DeepSeek-R1's
+
+
+def think(folder, tmp_path, monkeypatch, template, max_tokens=24, **options):
+    """What a model with this template says of 2+2, if it always thinks ten tokens unless its prompt says that it has
+    thought; and what it is reproached with."""
+    copy, tokenizer = altered(folder, tmp_path), build_tokenizer(tmp_path / "tokenizer")
+    (copy / "chat_template.jinja").write_text(template)
+
+    def generate(_model, rows, *_, **__):
+        before = [tokenizer.decode(row.prompt) for row in rows]
+        said = ["4" if b.endswith("</think>") else "0123456789</think>4" for b in before]
+        said = [s if b.endswith("think>") else f"<think>{s}" for s, b in zip(said, before, strict=True)]
+        ids = [[*tokenizer.encode(s, add_special_tokens=False), 2] for s in said]
+        return [i[: row.limit] for i, row in zip(ids, rows, strict=True)]
+
+    async def use(engine):
+        return await engine.complete(ask("2+2", max_tokens=max_tokens)), engine.remark
+
+    monkeypatch.setattr(module, "generate", generate)
+    return with_engine(copy, use, **options)
+
+
+def test_a_template_that_can_switch_thinking_off_is_believed_and_one_that_cannot_is_noticed(folder, tmp_path, monkeypatch):
+    found, remark = think(folder, tmp_path / "a", monkeypatch, HEARS)
+    assert (found.text, found.reasoning, remark) == ("4", "", "")
+    for place, template in (("b", DEAF), ("c", TURNS + "{# <think> #}")):
+        found, remark = think(folder, tmp_path / place, monkeypatch, template, max_tokens=40)
+        assert (found.text, found.reasoning) == ("4", "0123456789")
+        assert "thinks although thinking is off" in remark
+
+
+def test_thinking_has_tokens_of_its_own(folder, tmp_path, monkeypatch):
+    cut, remark = think(folder, tmp_path / "a", monkeypatch, DEAF, max_tokens=5, thinking="on")
+    assert (cut.finish, cut.text, cut.reasoning, remark) == ("reasoning_truncated", "", "01234", "")
+    whole, _ = think(folder, tmp_path / "b", monkeypatch, DEAF, max_tokens=5, thinking="on", thinking_budget=15)
+    assert (whole.finish, whole.text, whole.reasoning) == ("stop", "4", "0123456789")
+
+
 def test_a_model_without_chat_template_is_refused_with_advice(folder, tmp_path):
     copy = altered(folder, tmp_path)
     (copy / "chat_template.jinja").unlink()

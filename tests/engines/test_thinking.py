@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 import serving
 
+from gen.cli import main
 from gen.engines.server import Server
+from gen.pool import Pool
 
 serve, question = serving.serve, serving.question
 MODES = ["field", "field2", "think", "prefilled"]
@@ -103,3 +106,33 @@ def test_the_budget_decides_what_is_answered_and_so_the_fingerprint() -> None:
         prints = [asked(server.url, thinking="on", thinking_budget=n)[0].fingerprint for n in (0, 10, 20, 20)]
     assert len(set(prints)) == 3
     assert prints[2] == prints[3]
+
+
+def test_a_run_says_it_in_one_line_and_keeps_what_was_thought_apart(tmp_path: Path, capsys: Any) -> None:
+    seeds, run = tmp_path / "seeds.jsonl", tmp_path / "run"
+    seeds.write_text("".join(f'{{"instruction": "Name river number {i}."}}\n' for i in range(6)))
+    with serve(reasoning_mode="field") as server:
+        command = ["evolve", str(seeds), "--server", server.url, "--rounds", "1", "--out", str(run)]
+        assert main([*command, "--quiet"]) == 0
+        told = capsys.readouterr().err
+        asked = len(server.requests())
+    assert told.count("test-model thinks although thinking is off") == 1
+    assert "test-model thinks although" in (run / "run.log").read_text()
+    assert "Let me think about" not in (run / "dataset.jsonl").read_text()
+    with Pool.open(run, readonly=True) as pool:
+        kept = list(pool.kept(1))
+        grown = pool.grown_after(0, None, 100)
+        questions = [r for row in grown for r, _ in pool.asked(row.asked)]
+    assert kept
+    assert all(s.reasoning.startswith("Let me think about") for s in kept if s.lineage.prompts)
+    assert len(questions) == asked
+    assert not any("Let me think about" in m.content for r in questions for m in r.messages)
+
+
+def test_a_real_server_without_a_reasoning_parser_drops_the_bound_cleanly(vllm_server: Any) -> None:
+    engine, [done] = asked(vllm_server.url, question(max_tokens=8), patience=60.0)
+    assert (engine.remark, done.reasoning) == ("", "")
+    engine, [done] = asked(vllm_server.url, question(max_tokens=8), thinking="on", thinking_budget=16, patience=60.0)
+    assert "thinking_token_budget" in engine._dropped
+    assert done.finish in ("stop", "length")
+    assert 0 < done.completion_tokens <= 24
