@@ -55,7 +55,7 @@ def hire(recipe: Recipe, gate: Gate) -> Staff:
             made[name] = _engine(recipe.model, name)
         staff.engines[role] = made[name]
     if gate.encoded:
-        from gen.engines.embedder import open_embedder  # type: ignore[import-not-found,unused-ignore]
+        from gen.engines.embedder import open_embedder  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
         m = recipe.model
         staff.embedder = open_embedder(recipe.roles.embedder, device=m.device, patience=m.patience)
