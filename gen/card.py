@@ -11,7 +11,9 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from gen import licences
 
 HIDDEN = (
     (r"(?i)((?:-[\w.-]*(?:api[-_]?key|token|secret|password)(?:=|\s+)|\b\w*(?:api_?key|token|secret|password)=))"
@@ -22,14 +24,19 @@ HIDDEN = (
 """Pattern -> what stands in its place: values of secrets, addresses, the folders of absolute paths."""
 LOAD = """```python
 from datasets import load_dataset
-from trl import SFTTrainer
+from trl import {trainer}
 
 data = load_dataset("path/to/this/folder", split="train")
-SFTTrainer(model="your/model", train_dataset=data.select_columns(["messages"])).train()
+{trainer}(model="your/model", train_dataset=data.select_columns({columns})).train()
+```"""
+LOAD_OTHER = """```python
+from datasets import load_dataset
+
+data = load_dataset("path/to/this/folder", split="train")
 ```"""
 
 
-Rows: TypeAlias = Sequence[tuple[object, ...]]
+Rows: TypeAlias = Sequence[tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,7 @@ class CardFacts:
     name: str
     rows: int
     seeds: Rows
-    """(file, rows, digest, licence)"""
+    """(file, rows, digest, licences)"""
     models: Rows
     """(role, model, fingerprint, licence)"""
     loops: Rows
@@ -54,13 +61,31 @@ class CardFacts:
     command: str
     promise: str
     """The promise of reproducibility that held, in a sentence."""
+    licences: tuple[str, ...] = ()
+    """Of the seeds, distinct; empty for those that state none."""
+    weights: Rows = ()
+    """(what wrote the rows, rows)"""
+    closed: Rows = ()
+    """(role, model, whose) of closed models that were asked."""
+    served: bool = False
+    """The models are known by what their servers say of them, and by no file of weights."""
+    files: Rows = (("train", "dataset.parquet"),)
+    """(split, path or pattern)"""
+    columns: tuple[str, ...] = ("messages",)
+    """Those that a trainer wants."""
+    trainer: str = "SFTTrainer"
+    notes: tuple[str, ...] = ()
+    """What was done to the rows on their way here, a sentence each."""
 
 
 def card(facts: CardFacts) -> str:
     """The whole page: front matter, then a section for each question that a reader has."""
+    models = [(*model, licences.outputs(str(model[-1] or ""))) for model in facts.models]
     sections = {
-        "Models": _table("role model fingerprint licence", facts.models),
-        "Seeds": _table("file rows digest licence", facts.seeds) + _unknown(facts),
+        "Models": _table("role model fingerprint licence outputs", models),
+        "Open weights": _table("weights rows", facts.weights) + _attestation(facts),
+        "Seeds": _table("file rows digest licence", facts.seeds),
+        "Licence": _licence(facts),
         "Loops": _table("loop paper", facts.loops),
         "Prompts": _table("prompt hash", (p.rpartition("@")[::2] for p in facts.prompts)),
         "Filters": _table("filter parameters paper", facts.filters),
@@ -68,7 +93,7 @@ def card(facts: CardFacts) -> str:
         "Versions": _table("software version", facts.versions.items()),
         "Command": f"```bash\n{_plain(facts.command)}\n```",
         "Reproducibility": _cell(facts.promise),
-        "Loading": LOAD,
+        "Loading": _loading(facts),
     }
     body = "".join(f"\n\n## {title}\n\n{text}" for title, text in sections.items())
     return f"---\n{_front(facts)}\n---\n\n# {_cell(facts.name)}\n\n{_summary(facts)}{body}\n"
@@ -82,10 +107,12 @@ def clean(text: str) -> str:
 
 
 def _front(facts: CardFacts) -> str:
+    labels = [_plain(label) for label in licences.strictest(facts.licences)]
     matter = {
-        "pretty_name": _plain(facts.name), "task_categories": ["text-generation"],
+        "pretty_name": _plain(facts.name), **({"license": labels[0] if len(labels) == 1 else labels} if labels else {}),
+        "task_categories": ["text-generation"],
         "tags": ["synthetic", "gen", *(_plain(str(loop)) for loop, _ in facts.loops)],
-        "configs": [{"config_name": "default", "data_files": "dataset.jsonl"}],
+        "configs": [{"config_name": "default", "data_files": [{"split": s, "path": p} for s, p in facts.files]}],
     }
     # JSON is YAML, as long as its characters stand for themselves.
     return "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in matter.items())
@@ -100,11 +127,36 @@ def _summary(facts: CardFacts) -> str:
             f"{wrote if models else 'No model was asked.'}")
 
 
-def _unknown(facts: CardFacts) -> str:
+def _attestation(facts: CardFacts) -> str:
+    """Whether open weights alone made what is here."""
+    seeds = "Who or what wrote the seeds is not known to gen."
+    if facts.closed:
+        asked = "; ".join(f"{_cell(model)} ({_cell(whose)}) as {_cell(role)}" for role, model, whose in facts.closed)
+        return (f"\n\n**A closed model was used**, as `--allow-closed` permits: {asked}. Its owner's terms may forbid "
+                f"training on what it wrote. {seeds}")
+    said = " The weights are those that the server named; gen saw no file of them." if facts.served else ""
+    return f"\n\nNo closed model was used: every reply came from the open weights named above.{said} {seeds}"
+
+
+def _licence(facts: CardFacts) -> str:
+    """What the seeds' licences make of the dataset's, and what is not known."""
+    labels = licences.strictest(facts.licences)
+    text = ["No licence of this dataset was stated."]
+    if labels and labels != ["unknown"]:
+        text = [f"Labelled {_cell(', '.join(labels))}: the strictest licence of the seeds."]
+    if limited := [name for name in facts.licences if licences.is_non_commercial(name)]:
+        text.append(f"{_cell(', '.join(limited))}: no commercial use.")
+    if "" in facts.licences and all(s[-1] for s in facts.seeds):
+        text.append("Some seeds state no licence: find it out before you publish this.")
     names = [s[0] for s in facts.seeds if not s[-1]] + [m[1] for m in facts.models if not m[-1]]
-    listed = ", ".join(dict.fromkeys(map(_cell, names)))
-    own = "\n\nNo licence of this dataset was stated."
-    return own + (f"\n\nThe licence of {listed} is unknown: find it out before you publish this." if names else "")
+    if listed := ", ".join(dict.fromkeys(map(_cell, names))):
+        text.append(f"The licence of {listed} is unknown: find it out before you publish this.")
+    return "\n\n".join(text)
+
+
+def _loading(facts: CardFacts) -> str:
+    code = LOAD.format(trainer=facts.trainer, columns=json.dumps(facts.columns)) if facts.trainer else LOAD_OTHER
+    return "\n\n".join([code, *map(_cell, facts.notes)])
 
 
 def _table(head: str, rows: Iterable[Iterable[object]]) -> str:

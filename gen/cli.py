@@ -19,12 +19,12 @@ VERBS = {
     "show": "one sample: its family, what was asked and replied, why it was kept or dropped",
     "funnel": "how many candidates came to which end, by round and reason",
     "regate": "judge all candidates again by another gate, without asking the model anything",
-    "export": "write the dataset in a trainer's format",
+    "export": "write the dataset in a trainer's format: to a file, a dataset folder, the hub",
     "loops": "the loops, where they come from, their parameters",
     "filters": "the filters, where they come from, their parameters",
     "prompts": "list, show or copy the prompt files",
 }
-MODULES = {"run": "run", "regate": "run", "show": "look", "funnel": "look", "export": "look"}
+MODULES = {"run": "run", "regate": "run", "show": "look", "funnel": "look", "export": "export"}
 """The module of `gen.commands` where a verb lives; the others are in `parts`."""
 
 

@@ -22,11 +22,11 @@ from gen import recipe as recipes
 from gen.assess import Record
 from gen.card import clean
 from gen.errors import Interrupted, PoolError, RecipeError, UserError
-from gen.export import atomic
+from gen.export.files import atomic
 from gen.gate import Admission, Gate
 from gen.material import Material, deciding
 from gen.pool import Pool
-from gen.publish import Report, publish, report_of
+from gen.publish import PUBLISHED, Report, publish, report_of
 from gen.recipe import Recipe
 from gen.roles import Say, Staff, at_work, hire
 from gen.rollout import together
@@ -46,7 +46,7 @@ def execute(
     with Pool.open(folder) as pool, _logged(folder, clean(command)):
         _check_same(pool, recipe, material, folder)
         if (finished := pool.state("finished")) and finished == _goal(recipe, str(finished["why"])):
-            if not all((folder / name).exists() for name in ("dataset.jsonl", "README.md")):
+            if not all((folder / name).exists() for name in PUBLISHED):
                 publish(pool, folder, recipe, material)
             return report_of(pool, folder, "finished")
         return asyncio.run(_execute(recipe, folder, material, pool, staff, command, watch, say))
@@ -63,7 +63,7 @@ def _check_folder(folder: Path) -> None:
     """Refuse to write over files that no run of ours has made."""
     if (folder / "pool.db").exists():
         return
-    if found := [name for name in ("dataset.jsonl", "README.md", "recipe.toml") if (folder / name).exists()]:
+    if found := [name for name in (*PUBLISHED, "recipe.toml") if (folder / name).exists()]:
         raise UserError(f"{folder}: holds {', '.join(found)} but no run, and would lose them; give another --out")
 
 

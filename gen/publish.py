@@ -5,18 +5,23 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from gen import __version__
 from gen import recipe as recipes
 from gen.card import CardFacts, card
-from gen.core import Sample
-from gen.export import atomic, write_dataset
+from gen.errors import UserError
+from gen.export.files import atomic
+from gen.export.write import write_dataset
 from gen.material import Material
 from gen.pool import FunnelRow, Pool
 from gen.recipe import Recipe
+
+PUBLISHED = ("dataset.jsonl", "dataset.parquet", "README.md")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +50,45 @@ def report_of(pool: Pool, folder: Path, why: str) -> Report:
 
 
 def publish(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> None:
-    """Write `dataset.jsonl` from what the newest gate kept, and the card beside it."""
+    """Write the dataset, twice, from what the newest gate kept, and the card beside it."""
     left_out = pool.state("left_out") or {}
     gate = [f for f in recipe.gate if f.passport.name not in left_out]
     run, seeds = pool.state("gate_run", 1), material.seeds
-    rows = write_dataset(pool.kept(run), folder / "dataset.jsonl")
-    licence = "apache-2.0" if not recipe.source.seeds else _licence(seeds.samples)
+    written = write_dataset(pool.kept(run), folder)
+    licences = _licences(material) if recipe.source.seeds else ("apache-2.0",)
     names = ", ".join(Path(s).name for s in recipe.source.seeds) or "the seeds that ship with gen"
     funnel = Counter[tuple[int, str]]()
     for row in pool.funnel(run):
         funnel[row.round, "" if row.keep else row.reason] += row.count
     facts = CardFacts(
-        name=folder.resolve().name, rows=rows, seeds=[(names, len(seeds.samples), seeds.digest, licence)],
+        name=folder.resolve().name, rows=written.rows.total(), licences=licences, weights=written.weights.most_common(),
+        seeds=[(names, len(seeds.samples), seeds.digest, ", ".join(filter(None, licences)) or None)],
         models=[(role, name, fp, license or None) for role, name, fp, license in pool.state("models", [])],
         loops=[(recipe.loop, type(recipe.params).passport.source)],
         prompts=tuple(p.ref for p in recipe.params.asks()),
         filters=[(f.passport.name, recipes.values(f), f.passport.source) for f in gate],
         funnel=[(round, reason or "kept", count) for (round, reason), count in sorted(funnel.items())],
         versions=_versions(recipe), command=pool.state("command", ""), promise=_promise(recipe),
+        closed=pool.state("closed", []), served=bool(recipe.model.server),
     )  # fmt: skip
+    pool.set_state("card", msgspec.to_builtins(facts))
     with atomic(folder / "README.md") as file:
         file.write(card(facts))
 
 
-def _licence(seeds: Sequence[Sample]) -> str | None:
-    """The licence that all seeds name in their row, if they do."""
-    found = {str(s.meta.get("license") or s.meta.get("licence") or "") for s in seeds}
-    return found.pop() or None if len(found) == 1 else None
+def facts_of(pool: Pool, folder: Path) -> CardFacts:
+    """What the card of a run says. Raises UserError for a run that has none yet."""
+    if (told := pool.state("card")) is None:
+        raise UserError(f"{folder}: this run has no card yet; let it come to an end (`gen run {folder}/recipe.toml`)")
+    return msgspec.convert(told, CardFacts)
+
+
+def _licences(material: Material) -> tuple[str, ...]:
+    """The licences that the seeds name in their rows, distinct; empty for those that name none."""
+    known: Any = getattr(material.seeds, "licences", None)
+    if known is not None:
+        return tuple(known)
+    return tuple(sorted({str(s.meta.get("license") or s.meta.get("licence") or "") for s in material.seeds.samples}))
 
 
 def _versions(recipe: Recipe) -> dict[str, str]:

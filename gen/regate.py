@@ -8,7 +8,7 @@ from pathlib import Path
 from gen import recipe as recipes
 from gen.assess import Record
 from gen.errors import RecipeError, UserError
-from gen.export import atomic
+from gen.export.files import atomic
 from gen.gate import Admission, Gate, Position
 from gen.material import deciding, read_material
 from gen.pool import Pool

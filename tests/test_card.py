@@ -15,7 +15,8 @@ FACTS = CardFacts(
     filters=[("rouge", {"max_rouge_l": 0.7, "tokens": "unicode"}, "arXiv 2212.10560")],
     funnel=[(1, "kept", 140), (1, "near_duplicate", 35)],
     versions={"gen": "0.1.0", "python": "3.11.7"}, command="gen evolve seed_tasks.jsonl --rounds 3",
-    promise="Given the same journal, this dataset is the same byte for byte.",
+    promise="Given the same journal, this dataset is the same byte for byte.", licences=("", "apache-2.0"),
+    weights=[("Qwen3-8B@ab12 (apache-2.0)", 400), ("people (seeds as they were given)", 12)],
 )
 
 
@@ -29,7 +30,8 @@ def test_front_matter_is_what_the_hub_reads():
     matter, _ = front(card(FACTS))
     assert matter == {
         "pretty_name": "evolved-seeds", "task_categories": ["text-generation"], "tags": ["synthetic", "gen", "evolve"],
-        "configs": [{"config_name": "default", "data_files": "dataset.jsonl"}],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "dataset.parquet"}]}],
+        "license": ["apache-2.0", "unknown"],
     }
 
 
@@ -38,8 +40,11 @@ def test_front_matter_is_what_the_hub_reads():
     [
         "412 examples for instruction tuning, made by gen from 178 seeds with evolve. What is not a seed's was "
         "written by Qwen/Qwen3-8B, my-model: it is synthetic and may be wrong.",
-        "| evolver | Qwen/Qwen3-8B | ab12 | apache-2.0 |",
-        "| answerer | my-model | cd34 | unknown |",
+        "| evolver | Qwen/Qwen3-8B | ab12 | apache-2.0 | asks nothing of outputs |",
+        "| answerer | my-model | cd34 | unknown | unknown: check |",
+        "| Qwen3-8B@ab12 (apache-2.0) | 400 |",
+        "No closed model was used: every reply came from the open weights named above. Who or what wrote the seeds is not known to gen.",
+        "Labelled apache-2.0, unknown: the strictest licence of the seeds.",
         "| seed\\_tasks.jsonl | 175 | fa992babc6a5f9b9 | apache-2.0 |",
         "| mine.jsonl | 3 | 00ff | unknown |",
         "The licence of mine.jsonl, my-model is unknown: find it out before you publish this.",
@@ -62,14 +67,14 @@ def test_equal_facts_give_equal_pages_and_each_section_comes_once():
     page = card(FACTS)
     assert card(replace(FACTS)) == page
     assert [s for s in page.splitlines() if s.startswith("#")] == [
-        "# evolved-seeds", "## Models", "## Seeds", "## Loops", "## Prompts", "## Filters", "## Funnel", "## Versions",
+        "# evolved-seeds", "## Models", "## Open weights", "## Seeds", "## Licence", "## Loops", "## Prompts", "## Filters", "## Funnel", "## Versions",
         "## Command", "## Reproducibility", "## Loading"]
 
 
 def test_an_empty_run_has_a_page_too():
     page = card(CardFacts("x", 0, (), (), (), (), (), (), {}, "gen evolve", "none"))
     _, body = front(page)
-    assert body.count("\nNone.\n") == 7
+    assert body.count("\nNone.\n") == 8
     assert "No licence of this dataset was stated." in body
 
 
@@ -88,9 +93,9 @@ def test_text_of_others_is_shown_as_it_is_and_never_obeyed():
     assert matter["pretty_name"] == "a|b `c` <script>alert(1)</script> ## d [e](f) ![g](h) & \"i\": '#j    中 😀 \\"
     assert "<script" not in body
     assert "&lt;script&gt;" in body
-    assert page.encode().decode().count("\n## ") == 10
+    assert page.encode().decode().count("\n## ") == 12
     (row,) = [r for r in body.splitlines() if r.startswith("| evolver")]
-    assert row.replace("\\\\", "").replace("\\|", "").count("|") == 5
+    assert row.replace("\\\\", "").replace("\\|", "").count("|") == 6
 
 
 def test_a_command_with_fences_stays_in_its_block():
@@ -123,3 +128,31 @@ def test_a_command_with_fences_stays_in_its_block():
 )
 def test_nothing_that_names_a_machine_gets_in(text, cleaned):
     assert clean(text) == cleaned
+
+
+def test_licences_are_labelled_by_the_strictest_and_what_forbids_is_said():
+    matter, body = front(card(replace(FACTS, licences=("CC BY-NC 4.0", "mit"))))
+    assert matter["license"] == "cc-by-nc-4.0"
+    assert "CC BY-NC 4.0: no commercial use." in body
+    matter, body = front(card(replace(FACTS, licences=("",))))
+    assert matter["license"] == "unknown"
+    assert "No licence of this dataset was stated." in body
+    assert "license" not in front(card(replace(FACTS, licences=())))[0]
+
+
+def test_a_closed_model_is_named_and_a_served_one_is_not_vouched_for():
+    page = card(replace(FACTS, closed=[("judge", "gpt-4o", "OpenAI")]))
+    assert "**A closed model was used**, as `--allow-closed` permits: gpt-4o (OpenAI) as judge." in page
+    assert "No closed model was used" not in page
+    assert "gen saw no file of them" in card(replace(FACTS, served=True))
+
+
+def test_the_page_of_an_export_names_its_files_columns_and_notes():
+    page = card(replace(
+        FACTS, files=[("train", "data/train-*"), ("test", "data/test-*")], columns=("prompt", "chosen", "rejected"),
+        trainer="DPOTrainer", notes=("Held out: 3 rows.",),
+    ))
+    assert front(page)[0]["configs"][0]["data_files"][1] == {"split": "test", "path": "data/test-*"}
+    assert 'DPOTrainer(model="your/model", train_dataset=data.select_columns(["prompt", "chosen", "rejected"])).train()' in page
+    assert page.endswith("Held out: 3 rows.\n")
+    assert "trl" not in card(replace(FACTS, trainer=""))

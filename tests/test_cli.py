@@ -81,7 +81,7 @@ def test_a_run_tells_where_the_dataset_is_and_what_became_of_the_candidates(evol
     assert again.returncode == 0
     assert "already finished" in again.stdout
     assert "run/dataset.jsonl" in again.stdout
-    for name in ("pool.db", "recipe.toml", "dataset.jsonl", "README.md", "run.log"):
+    for name in ("pool.db", "recipe.toml", "dataset.jsonl", "dataset.parquet", "README.md", "run.log"):
         assert (evolved / "run" / name).exists()
     assert (evolved / "run").stat().st_mode & 0o777 == 0o700
     rows = dataset(evolved / "run")

@@ -13,7 +13,7 @@ import pytest
 
 from gen.core import Lineage, Message, Sample, seed_id
 from gen.errors import InputError
-from gen.export import write_dataset
+from gen.export.write import write_dataset
 from gen.seeds import BadRow, read_against, read_seeds
 
 DATA = (Path(__file__).parents[1] / "../shared/data").resolve()
@@ -101,7 +101,7 @@ def test_seeds_that_differ_in_their_system_text_alone_are_different_families(tmp
 def test_our_own_dataset_can_be_the_seeds_of_another_run(tmp_path):
     turns = (Message("user", "Hi"), Message("assistant", "Hello"))
     sample = Sample("a", "Add", Lineage("r"), input="1 2", response="3", system="Be brief", turns=turns)
-    write_dataset([sample, replace(sample, response=None)], tmp_path / "dataset.jsonl")
+    write_dataset(iter([sample, replace(sample, response=None)]), tmp_path)
     first, second = read_seeds([tmp_path / "dataset.jsonl"], strict=True).samples
     assert (*fields(first), first.system, first.turns) == ("Add", "1 2", "3", "Be brief", turns)
     assert (first.meta["id"], first.meta["meta"]["root"]) == ("a", "r")

@@ -1,8 +1,7 @@
-"""Commands that look into a run folder: funnel, show, export. They only read, also while a run goes on."""
+"""Commands that look into a run folder: funnel, show. They only read, also while a run goes on."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,6 @@ from tyro.conf import Positional
 from gen.commands import render
 from gen.core import Completion, Request, Sample, Verdict
 from gen.errors import UserError
-from gen.export import Format
-from gen.export import export as write
 from gen.job import open_run
 from gen.pool import Pool
 
@@ -137,22 +134,3 @@ def _tree(family: Sequence[tuple[Sample, Verdict | None]], here: str) -> Tree:
         label = render.plain(f"{line}  [{_told(verdict)}]"[:160], style="bold" if sample.id == here else "")
         nodes[sample.id] = nodes.get(sample.lineage.parent, root).add(label)
     return root
-
-
-def export(folder: Positional[Path], format: Format = "messages", to: str = "", json: bool = False) -> int:
-    """Write what was kept in a trainer's format.
-
-    Args:
-        folder: the run folder
-        format: messages (TRL and most trainers), or alpaca (instruction, input, output)
-        to: file to write; empty: standard output
-        json: print the counts as JSON (with --to)
-    """
-    with open_run(folder) as pool:
-        done = write(pool.kept(pool.state("gate_run", 1)), format, Path(to) if to else sys.stdout)
-    if json and to:
-        render.print_json({"rows": done.rows, "skipped": dict(done.skipped), "file": to})
-    elif to:
-        left = "".join(f"; {count:,} left out: {reason}" for reason, count in done.skipped.items())
-        Console(highlight=False, markup=False).print(f"{done.rows:,} rows in {to}{left}", soft_wrap=True)
-    return 0

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from jinja2 import TemplateError
 
 from gen.core import Completion, Finish, Message, Request, Sampling, digest
+from gen.engines import licence
 from gen.engines.reasoning import MARKS, QUESTION, habit, split_reasoning
 from gen.engines.sampling import Batcher, Pair, Row, first_line, generate, logprobs
 from gen.errors import EngineError, RecipeError
@@ -130,6 +131,7 @@ class Local:
         dtype = {"cpu": "float32"}.get(device, "auto") if self._dtype == "auto" else self._dtype
         try:
             folder = _folder(self._source)
+            self.license = self.license or licence.license_of(folder)
             tokenizer, model, eos = _from_folder(folder, self.model, dtype, self._trust)
             model.to(device).eval()
         except (EngineError, RecipeError):
@@ -177,7 +179,8 @@ def _folder(model: str | Path) -> Path:
         return folder
     disable_progress_bars()
     try:  # consolidated*: the same weights once more, in another layout
-        return Path(snapshot_download(str(model), allow_patterns=FILES, ignore_patterns=["*/*", "consolidated*"]))
+        wanted = [*FILES, licence.FILE]
+        return Path(snapshot_download(str(model), allow_patterns=wanted, ignore_patterns=["*/*", "consolidated*"]))
     except (errors.RepositoryNotFoundError, errors.HFValidationError, errors.LocalEntryNotFoundError) as error:
         raise RecipeError(
             f"local engine: no model {str(model)!r}: neither a folder of this name is here, nor is it in the cache of "
