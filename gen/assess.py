@@ -40,7 +40,7 @@ class Record(Recall):
             raise broken(name, sample, error) from error
 
     def _vector(self, filter: Any, sample: Sample) -> Vector | None:
-        return self.journal.vector(vector_key(self.engines["embedder"], filter.text(sample)))
+        return self.journal.vector(vector_key(self.engines.get("embedder", ""), filter.text(sample)))
 
 
 @dataclass(slots=True)
@@ -59,9 +59,11 @@ class Assessor:
 
     async def ask(self, samples: Iterable[Sample]) -> None:
         """Raises what engines raise, and Interrupted; what fails in a filter's own code is found by the gate."""
-        wanted = [s for s in samples if self.all_of_them or self.gate.early(s).keep]
-        scorings = [self.talk.hold(f.score(s), (s.id, name)) for s in wanted for name, f in self.gate.scorers.items()]
-        await together(*scorings, *(self.embed(s) for s in wanted))
+        await together(*(self.ask_one(s) for s in samples if self.all_of_them or self.gate.early(s).keep))
+
+    async def ask_one(self, sample: Sample) -> None:
+        scorings = (self.talk.hold(f.score(sample), (sample.id, name)) for name, f in self.gate.scorers.items())
+        await together(*scorings, self.embed(sample))
 
     async def embed(self, sample: Sample) -> None:
         for filter in self.gate.encoded.values():

@@ -19,7 +19,7 @@ from typing import Any
 
 from gen import __version__
 from gen import recipe as recipes
-from gen.assess import Record
+from gen.assess import Assessor, Record
 from gen.card import clean
 from gen.errors import Interrupted, PoolError, RecipeError, UserError
 from gen.export.files import atomic
@@ -29,7 +29,7 @@ from gen.pool import Pool
 from gen.publish import PUBLISHED, Report, publish, report_of
 from gen.recipe import Recipe
 from gen.roles import Say, Staff, at_work, hire
-from gen.rollout import together
+from gen.rollout import Talk, together
 from gen.rounds import Run
 
 log = logging.getLogger("gen.job")
@@ -96,37 +96,59 @@ async def _execute(
         _begin(pool, folder, recipe, material, staff)
         gate = _gate(recipe, material, staff.left_out)
         recall = Record(gate, pool, staff.fingerprints)
-        run = Run(
-            recipe, material.seeds.samples, pool, staff.engines,
-            Admission(gate, pool.state("gate_run", 1), recipe.budget, recall), embedder=staff.embedder,
-        )  # fmt: skip
-        with _signals(run):
-            watcher = asyncio.create_task(watch(run))
-            try:
-                await _admit_known(run, material, recall)
-                why = await run.execute()
-            except Interrupted:
-                why = run.why
-            finally:
-                watcher.cancel()
-                [fault] = await asyncio.gather(watcher, return_exceptions=True)
-                if isinstance(fault, Exception):
-                    log.warning("progress: %s", fault)
+        admission = Admission(gate, pool.state("gate_run", 1), recipe.budget, recall)
+        seeds = material.seeds.samples
+        run = Run(recipe, seeds, pool, staff.engines, admission, embedder=staff.embedder)
+        why = await _hold(run, material, recall, watch)
     for script, count in run.assessor.uncovered.items():
         say(f"{count:,} {script} texts were not compared in meaning: the encoder was not made for them (--embedder)")
-    pool.set_state("models", staff.models)
-    pool.set_state("closed", staff.closed)
-    pool.set_state("command", command)
+    for name, value in {"models": staff.models, "closed": staff.closed, "command": command}.items():
+        pool.set_state(name, value)
     publish(pool, folder, recipe, material)
     if why not in ("interrupted", "max_time"):  # a clock's end is no end: the same command goes on
         pool.set_state("finished", _goal(recipe, why))  # last: a run without its dataset is not finished
-    report = report_of(pool, folder, why)
-    replies = run.talk.replies
-    log.info("ended: %s, %d kept, replies %s", why, report.kept, dict(replies))
-    asked = sum(replies.values()) - sum(replies[other] for other in ("replayed", "scored", "embedded"))
-    return replace(
-        report, asked=asked, replayed=replies["replayed"], tokens=run.talk.tokens, seconds=time.monotonic() - started
-    )
+    return _counted(report_of(pool, folder, why), run.talk, time.monotonic() - started)
+
+
+async def _hold(run: Run, material: Material, recall: Record, watch: Watch) -> str:
+    """The run from its first conversation to its last, watched; returns why it ended."""
+    with _signals(run):
+        watcher = asyncio.create_task(watch(run))
+        try:
+            await _admit_known(run, material, recall)
+            return await run.execute()
+        except Interrupted:
+            return run.why
+        finally:
+            watcher.cancel()
+            [fault] = await asyncio.gather(watcher, return_exceptions=True)
+            if isinstance(fault, Exception):
+                log.warning("progress: %s", fault)
+
+
+def _counted(report: Report, talk: Talk, seconds: float) -> Report:
+    replies = talk.replies
+    log.info("ended: %s, %d kept, replies %s", report.why, report.kept, dict(replies))
+    measured, replayed = replies["scored"] + replies["embedded"], replies["replayed"]
+    asked = sum(replies.values()) - measured - replayed
+    return replace(report, asked=asked, replayed=replayed, measured=measured, tokens=talk.tokens, seconds=seconds)
+
+
+def measure_all(recipe: Recipe, pool: Pool, material: Material, say: Say) -> None:
+    """Ask for what a gate must know of every stored candidate and of `--against`, where it was not asked yet."""
+    asyncio.run(_measure_all(recipe, pool, material, say))
+
+
+async def _measure_all(recipe: Recipe, pool: Pool, material: Material, say: Say) -> None:
+    gate = _gate(recipe, material)
+    async with at_work(hire(recipe, gate), recipe, None, say) as staff:
+        _check_engines(pool, staff)
+        talk = Talk(staff.engines, pool, recipe.seed, staff.embedder)
+        assessor = Assessor(_gate(recipe, material, staff.left_out), talk, all_of_them=True)
+        stored = (c.sample for row in pool.all_grown() for c in row.candidates if c.failure is None)
+        for samples, ask in ((iter(material.against), assessor.embed), (stored, assessor.ask_one)):
+            while block := list(itertools.islice(samples, 512)):
+                await together(*map(ask, block))
 
 
 async def _admit_known(run: Run, material: Material, recall: Record) -> None:

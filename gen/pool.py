@@ -153,6 +153,14 @@ class Pool(Journal):
         """At most `limit` conversations of a stage in order of (round, call), strictly after `after`."""
         return self._grown(GROWN_AFTER, stage, *(after or (-1, "")), limit)
 
+    def all_grown(self) -> Iterator[GrownRow]:
+        """Every conversation, in canonical order."""
+        for (stage,) in self._rows("SELECT DISTINCT stage FROM grown ORDER BY stage"):
+            at: tuple[int, str] | None = None
+            while page := self.grown_after(stage, at, PAGE):
+                yield from page
+                at = (page[-1].round, page[-1].call)
+
     def grown_of(self, sample_id: str) -> GrownRow | None:
         """The conversation that proposed this sample."""
         place = "SELECT stage, round, call FROM sample WHERE id = ? ORDER BY stage DESC LIMIT 1"

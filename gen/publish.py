@@ -38,6 +38,8 @@ class Report:
     """Questions whose answers came from the journal."""
     tokens: int
     """Tokens generated now."""
+    measured: int
+    """Likelihoods and vectors that were measured now."""
     seconds: float
     funnel: tuple[FunnelRow, ...]
 
@@ -46,7 +48,7 @@ def report_of(pool: Pool, folder: Path, why: str) -> Report:
     """What the pool says of a run, its newest gate counted."""
     funnel = tuple(pool.funnel(pool.state("gate_run", 1)))
     kept = sum(row.count for row in funnel if row.keep)
-    return Report(folder, why, kept, 0, 0, 0, 0.0, funnel)
+    return Report(folder, why, kept, 0, 0, 0, 0, 0.0, funnel)
 
 
 def publish(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> None:

@@ -262,7 +262,8 @@ def _make(cls: type[Any], table: Mapping[str, Any], where: str, **extra: Any) ->
 
 def table_of(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain values, complete: every key with its value, in reading order."""
-    gate: dict[str, Any] = {"filters": [catalog.name_of(f) for f in recipe.gate], "optional": list(recipe.optional)}
+    gate: dict[str, Any] = {"filters": [catalog.name_of(f) for f in recipe.gate]}
+    gate |= {"optional": list(recipe.optional)} if recipe.optional else {}
     gate |= {catalog.name_of(f): values(f) for f in recipe.gate if values(f)}
     sections = {name: values(getattr(recipe, name)) for name in SECTIONS}
     return {**values(recipe), **sections, recipe.loop: values(recipe.params), "gate": gate}

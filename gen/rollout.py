@@ -178,7 +178,7 @@ def replay(measurement: Measurement[T], engines: Mapping[str, str], journal: Jou
             questions = measurement.send(answers)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
-        found = [journal.likelihood(scoring_key(engines[q.role], q)) for q in questions]
+        found = [journal.likelihood(scoring_key(engines.get(q.role, ""), q)) for q in questions]
         if None in found:
             return None
         answers = found

@@ -147,22 +147,25 @@ def _say(report: Report, *, json: bool) -> None:
     if report.asked or report.replayed:
         console.print(
             f"{report.asked:,} questions answered, {report.replayed:,} taken from the journal, "
-            f"{report.tokens:,} tokens generated in {report.seconds:.0f} s", markup=False,
+            f"{report.measured:,} measurements, {report.tokens:,} tokens generated in {report.seconds:.0f} s", markup=False,
         )  # fmt: skip
     for line in render.advice(report.funnel):
         console.print(line, markup=False, soft_wrap=True)
     console.print(f"Look closer: gen funnel {report.folder}; gen show {report.folder} ID", markup=False, soft_wrap=True)
 
 
-def regate(folder: tyro.conf.Positional[Path], recipe: Path, json: bool = False) -> int:
-    """Judge all stored candidates by another gate; no model is asked anything.
+def regate(
+    folder: tyro.conf.Positional[Path], recipe: Path, score_all: bool = False, json: bool = False
+) -> int:
+    """Judge all stored candidates by another gate; without --score-all no model is asked anything.
 
     Args:
         folder: the run folder
         recipe: a recipe, or a file with its [gate] alone
+        score_all: first measure what was never measured, because a cheaper filter had dropped it
         json: print the report as JSON
     """
-    before, after = judge_again(folder, recipe)
+    before, after = judge_again(folder, recipe, score_all=score_all, say=_note)
     if not json:
         Console(highlight=False).print(f"before: {before.kept:,} kept; now: {after.kept:,}\n", markup=False)
     _say(after, json=json)
