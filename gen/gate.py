@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from gen.core import KEEP, Sample, Score, Vector, Verdict
 from gen.errors import GenError, RecipeError
 from gen.pool import GrownRow, Pool
-from gen.recipe import Budget
+from gen.sections import Budget
 
 BATCH = 64
 """Conversations that are judged in one go, and committed in one transaction."""

@@ -20,8 +20,9 @@ from gen.roles import Say
 
 def regate(folder: Path, new: Path, *, score_all: bool, say: Say) -> tuple[Report, Report]:
     """Judge by another gate what the newest one has judged; returns before and after. What was never measured is
-    dropped as `unscored`, or, with `score_all`, measured first. `new` is a recipe, or only its `[gate]`, of which nothing but the gate and `--against` is taken; its deciding keys must be the run's. A run
-    that was stopped, or misses its target now, goes on later as if it had always had this gate."""
+    dropped as `unscored`, or, with `score_all`, measured first. `new` is a recipe, or only its `[gate]`, of which
+    nothing but the gate and `--against` is taken; its deciding keys must be the run's. A run that was stopped, or
+    misses its target now, goes on later as if it had always had this gate."""
     saved = folder / "recipe.toml"
     if not saved.is_file():
         raise UserError(f"{folder}: no run is here (no recipe.toml); expected a folder that `gen` made")

@@ -11,7 +11,8 @@ from gen.core import Embedder, Engine
 from gen.engines import open_engine
 from gen.errors import EngineError, RecipeError, Unavailable, UserError
 from gen.gate import Gate
-from gen.recipe import Model, Recipe, split_engine
+from gen.recipe import Recipe
+from gen.sections import Model, split_engine
 
 ASKED: tuple[str, ...] = ("evolver", "answerer", "judge")
 """Roles of conversations; the others measure, and are opened only where the gate needs them."""

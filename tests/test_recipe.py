@@ -8,7 +8,7 @@ import pytest
 
 from gen import recipe as recipes
 from gen.errors import PromptError, RecipeError
-from gen.recipe import Budget
+from gen.sections import Budget
 
 SHIPPED = sorted(Path(str(resources.files("gen.recipes"))).glob("*.toml"))
 

@@ -97,8 +97,8 @@ def _print_sample(sample: Sample, facts: dict[str, Any]) -> None:
     for run, verdict in facts["verdicts"]:
         console.print(render.plain(f"gate run {run}: {_told(verdict)}"))
     for run, score in facts["scores"]:
-        value = "not measured" if score.value is None else f"{score.value:.4g}"
-        console.print(render.plain(f"gate run {run}: {score.name} {value}" + (f" ({score.note})" if score.note else "")))
+        value = f"not measured: {score.note}" if score.value is None else f"{score.value:.4g}"
+        console.print(render.plain(f"gate run {run}: {score.name} {value}"))
     console.print(Rule("family", align="left"))
     console.print(_tree(facts["family"], sample.id))
     for i, (request, reply) in enumerate(facts["asked"], 1):

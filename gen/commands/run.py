@@ -147,7 +147,8 @@ def _say(report: Report, *, json: bool) -> None:
     if report.asked or report.replayed:
         console.print(
             f"{report.asked:,} questions answered, {report.replayed:,} taken from the journal, "
-            f"{report.measured:,} measurements, {report.tokens:,} tokens generated in {report.seconds:.0f} s", markup=False,
+            f"{report.measured:,} measurements, {report.tokens:,} tokens generated in {report.seconds:.0f} s",
+            markup=False,
         )  # fmt: skip
     for line in render.advice(report.funnel):
         console.print(line, markup=False, soft_wrap=True)

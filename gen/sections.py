@@ -1,0 +1,99 @@
+"""The sections of a recipe: where samples come from, who answers, in which role, when to stop. Each field is a key
+of the recipe and a flag, with its default, bounds and help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from gen.errors import RecipeError
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where samples come from."""
+
+    seeds: tuple[str, ...] = ()
+    """Seed files (JSONL or JSON); none: the shipped ones."""
+    map: Mapping[str, str] = field(default_factory=dict)
+    """Columns of your file: instruction=COLUMN, input=..., response=..., system=..."""
+    limit: Annotated[int, Meta(ge=1)] | None = None
+    """Only the first N seeds."""
+    strict: bool = False
+    """Stop at the first bad row instead of skipping it."""
+    against: tuple[str, ...] = ()
+    """Data that must not be repeated: what you own, benchmarks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Who answers."""
+
+    name: str = ""
+    """Name or path; none, and no server: the bundled demonstration model."""
+    server: tuple[str, ...] = ()
+    """URL of an OpenAI-compatible server; repeat for several."""
+    thinking: Literal["off", "on", "default"] = "off"
+    """Ask reasoning models to think, or not, where their template allows it."""
+    thinking_budget: Annotated[int, Meta(ge=1, le=131072)] | None = None
+    """Tokens for thinking, besides those of each answer; empty: 4096 with thinking on, else none."""
+    width: Annotated[int, Meta(ge=1, le=4096)] | None = None
+    """Requests in flight; empty: 64 for servers, twice the batch for local models."""
+    batch_size: Annotated[int, Meta(ge=1, le=1024)] = 32
+    """Rows of a batch of a local model."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where a local model runs."""
+    patience: Annotated[float, Meta(ge=0)] = 120.0
+    """Seconds without any server that answers, until the run stops."""
+    trust_remote_code: bool = False
+    """Let a local model run code from its repository."""
+    allow_closed: bool = False
+    """Ask a model whose weights are closed all the same; the card then says whose it is."""
+
+    def __post_init__(self) -> None:
+        if self.thinking == "off" and self.thinking_budget:
+            raise RecipeError("thinking_budget: thinking is off; add --thinking on (or default), or leave it out")
+
+    @property
+    def thought(self) -> int:
+        """Tokens for thinking on top of every answer's."""
+        return self.thinking_budget or (4096 if self.thinking == "on" else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Who answers in a role other than by [model]: NAME_OR_PATH, URL, or NAME@URL of a server (several: URL,URL)."""
+
+    evolver: str = ""
+    """Rewrites tasks; empty: the model."""
+    answerer: str = ""
+    """Answers them; empty: the model."""
+    judge: str = ""
+    """Judges rewrites; empty: the model."""
+    scorer: str = ""
+    """Tells log-probabilities, for IFD; empty: the model."""
+    embedder: str = ""
+    """Makes vectors: a sentence-transformers model, or a server of one; empty: the bundled all-MiniLM-L6-v2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """When to stop early; a larger budget later goes on."""
+
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    """Stop after this many generated tokens, counted in canonical order."""
+    target: Annotated[int, Meta(ge=1)] | None = None
+    """Stop at exactly this many kept samples, counted in canonical order."""
+    max_time: Annotated[float, Meta(gt=0)] | None = None
+    """Stop after this many minutes; the one bound that is not deterministic."""
+
+
+def split_engine(name: str) -> tuple[str, tuple[str, ...]]:
+    """The model and the URLs of a role: "m" -> ("m", ()), "m@http://a,http://b" -> ("m", (both URLs))."""
+    model, at, urls = name.partition("@http")
+    if not at and name.startswith("http"):
+        model, urls = "", name.removeprefix("http")
+    return model, tuple(f"http{urls}".split(",")) if urls else ()
