@@ -17,15 +17,19 @@ from typing import Any, NamedTuple
 
 from jinja2 import TemplateError
 
-from gen.core import Completion, Finish, Message, Request, Sampling, digest
-from gen.engines import licence
-from gen.engines.reasoning import MARKS, QUESTION, habit, split_reasoning
+from gen.core import Completion, Finish, Likelihood, Message, Request, Sampling, Scoring, digest
+from gen.engines import licence, likelihood
+from gen.engines.reasoning import MARKS, QUESTION, closing, habit, split_reasoning
 from gen.engines.sampling import Batcher, Pair, Row, first_line, generate, logprobs
 from gen.errors import EngineError, RecipeError
 
 log = logging.getLogger("gen.engines.local")
 FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.py"]
 """What a checkpoint is made of; code is run with trust_remote_code only."""
+
+
+UNFIT = (TemplateError, UnicodeError, TypeError)
+"""What the chat template or the tokenizer raises on a conversation; TypeError: on a lone surrogate."""
 
 
 class _Loaded(NamedTuple):
@@ -52,7 +56,8 @@ class Local:
         folder = Path(model).expanduser()
         self.model = name or (folder.resolve().name if folder.is_dir() else str(model))
         self.fingerprint, self.license = "", ""
-        self.width = 2 * batch_size
+        self.width, self.scoring_width = 2 * batch_size, 8 * batch_size
+        self.scoring_limit: int | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gen-local")
         self._loaded: _Loaded | None = None
 
@@ -71,11 +76,12 @@ class Local:
         """The transformers tokenizer; not safe to use from two threads at once."""
         return self._ready().tokenizer
 
-    def encode(self, messages: Sequence[Message]) -> list[int]:
-        """Token ids of the conversation up to where the model's answer begins: the chat template applied
-        once, no special token added besides. Raises what the template raises on an unfit conversation."""
-        tokenizer = self.tokenizer
-        switch = {} if self._thinking == "default" else {"enable_thinking": self._thinking == "on"}
+    def encode(self, messages: Sequence[Message], thinking: str = "") -> list[int]:
+        """Token ids of the conversation up to where the model's answer begins: the chat template applied once, no
+        special token added besides; `thinking` as of the engine. Raises what the template raises on an unfit
+        conversation."""
+        tokenizer, thinking = self.tokenizer, thinking or self._thinking
+        switch = {} if thinking == "default" else {"enable_thinking": thinking == "on"}
         turns = [{"role": m.role, "content": m.content} for m in messages]
         text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **switch)
         return list(tokenizer.encode(text, add_special_tokens=False))
@@ -86,7 +92,7 @@ class Local:
         loaded = self._ready()
         try:
             prompt = self.encode(request.messages)
-        except (TemplateError, UnicodeError, TypeError) as error:  # TypeError: the tokenizer on a lone surrogate
+        except UNFIT as error:
             return Completion("", "refused", note=f"chat template or tokenizer: {first_line(error)}")
         room, wanted = loaded.limit - len(prompt), request.sampling.max_tokens + self._budget
         note = f"limit {loaded.limit}, prompt {len(prompt)}"
@@ -95,6 +101,33 @@ class Local:
         row = Row(prompt, min(wanted, room), request.sampling, request.seed)
         ids = await loaded.generations.ask(row, len(prompt))
         return _completion(loaded, row, ids, f"max_tokens clamped to {room} ({note})" if wanted > room else "")
+
+    async def lacks_scoring(self) -> str:
+        """Whether this model scores a text of two words; it hardly ever cannot."""
+        count = len(self.tokenizer.encode(likelihood.PROBE.text, add_special_tokens=False))
+        return likelihood.fault(await self.score(likelihood.PROBE), count)
+
+    async def score(self, scoring: Scoring) -> Likelihood:
+        """In float32. Concurrent calls share batches."""
+        loaded, tokenizer = self._ready(), self.tokenizer
+        try:
+            text = tokenizer.encode(scoring.text, add_special_tokens=False)
+            prompt = self._before(scoring.messages)
+        except (*UNFIT, ValueError) as error:
+            return Likelihood(finish="refused", note=f"chat template or tokenizer: {first_line(error)}")
+        fitted = likelihood.fit(prompt, text, min(loaded.limit, self.scoring_limit or loaded.limit))
+        if isinstance(fitted, Likelihood):
+            return fitted
+        return likelihood.told(fitted, await self.logprobs(fitted.prompt, fitted.text))
+
+    def _before(self, messages: Sequence[Message]) -> list[int]:
+        """The tokens that a scored text follows: the conversation, or what the tokenizer puts before any text."""
+        encode = self.tokenizer.encode
+        if not messages:
+            return likelihood.put_before(encode("a"), encode("a", add_special_tokens=False))
+        prompt = self.encode(messages, "off")
+        end = closing(self.tokenizer.decode(prompt[-8:]))
+        return prompt + (encode(end, add_special_tokens=False) if end else [])
 
     async def logprobs(self, prompt: Sequence[int], continuation: Sequence[int]) -> list[float]:
         """Natural-log probability of each continuation token given all before it, in float32; ids as given.

@@ -55,3 +55,14 @@ def habit(model: str) -> str:
         "them room (--thinking on --thinking-budget N), or take a model that can do without. If it is none that "
         "thinks, its server runs with a reasoning parser that takes answers for thoughts"
     )
+
+
+def closing(tail: str) -> str:
+    """What ends the reasoning block that a chat template leaves open for the model, in the way in which templates
+    write a block without thoughts; empty where none is open. `tail` is the end of the rendered prompt.
+    "...<think>\\n" -> "\\n</think>\\n\\n"."""
+    last = tail.rstrip()
+    for begin, end in (("<think>", "</think>"), ("[THINK]", "[/THINK]")):
+        if last.endswith(begin):
+            return f"{'' if tail.endswith(chr(10)) else chr(10)}\n{end}\n\n"
+    return ""

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeAlias, get_args
 
 import msgspec
 
-from gen.core import Completion, Engine, Finish, Request, Role, digest
+from gen.core import Completion, Engine, Finish, Likelihood, Request, Role, Scoring, digest
 from gen.errors import EngineError, RecipeError, nearest
 
 Answer: TypeAlias = Callable[[Request], str | Completion]
@@ -43,6 +43,7 @@ class Scripted(Engine):
     seen. `delay` is in seconds. Token counts are counts of words."""
 
     model, license = "scripted", ""
+    scoring_width = 1
 
     def __init__(
         self, rules: Answer | Sequence[Mapping[str, Any]] | str | Path, width: int = 8, *, delay: float = 0.0
@@ -61,6 +62,12 @@ class Scripted(Engine):
 
     async def close(self) -> None:
         """Nothing to close."""
+
+    async def lacks_scoring(self) -> str:
+        return "canned replies have no log-probabilities"
+
+    async def score(self, scoring: Scoring) -> Likelihood:
+        raise EngineError(f"{self._where}: {await self.lacks_scoring()}; score with a model")
 
     async def complete(self, request: Request) -> Completion:
         """Raises EngineError when no rule matches."""

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
-from gen.core import Completion, Engine, Message, Request, Sampling, digest
-from gen.engines import closed, wire
+from gen.core import Completion, Engine, Likelihood, Message, Request, Sampling, Scoring, digest
+from gen.engines import closed, scoring, wire
 from gen.engines.reasoning import QUESTION, habit
 from gen.engines.transport import Endpoint, Limits, Read, Refused, Transport
 from gen.engines.wire import Thinking
@@ -49,9 +49,14 @@ class Server(Engine):
         self, urls: Sequence[str], model: str | None = None, *, width: int = 64, thinking: str = "off",
         thinking_budget: int = 0, allow_closed: bool = False, **limits: Any,
     ) -> None:  # fmt: skip
+        self.tells_likelihood = False
+        """Set to have replies say their own likelihood, where `lacks_scoring` has found that the servers can."""
+        self.scoring_limit: int | None = None
+        """At most so many tokens of prompt and text; None: as the context holds."""
         self.width, self.model, self.fingerprint = width, wire.basename(model or ""), ""
         self.license = ""
         self._urls = tuple(dict.fromkeys(map(wire.base_url, urls)))
+        self.scoring_width = scoring.WIDTH * len(self._urls)
         self._allow_closed = allow_closed
         self.closed = closed.check(self._urls, self.model, allowed=allow_closed)
         """Whose closed model this is; empty for an open one, or one of which that is not known."""
@@ -68,13 +73,14 @@ class Server(Engine):
         """Finds out what is served and whether all servers serve the same. Raises RecipeError for a model that is
         not there or not named, a bad key, servers that differ; Unavailable when one of them does not answer."""
         key = next(filter(None, (os.environ.get(name, "").strip() for name in KEYS)), "")
-        self._slots = asyncio.Semaphore(self.width)
-        self._transport = Transport(self._urls, self.width, key, self._limits)
+        self._slots, self._scorings = asyncio.Semaphore(self.width), asyncio.Semaphore(self.scoring_width)
+        self._transport = Transport(self._urls, self.width + self.scoring_width, key, self._limits)
         try:
             await self._identify(self._transport)
         except BaseException:
             await self.close()
             raise
+        self._measure = scoring.Measure(self._transport, self._served, self._limits, self.scoring_limit)
 
     async def close(self) -> None:
         if self._transport:
@@ -83,18 +89,37 @@ class Server(Engine):
 
     async def complete(self, request: Request) -> Completion:
         """Raises RecipeError when the server refuses the key or the model, Unavailable when nothing answers."""
+        transport = self._ready()
+        async with self._slots:
+            return await self._converse(transport, request)
+
+    async def lacks_scoring(self) -> str:
+        """Why one of the servers cannot score; empty when all can."""
+        self._ready()
+        return await self._measure.lacks()
+
+    async def score(self, scoring: Scoring) -> Likelihood:
+        """Only where `lacks_scoring` has found nothing. Raises Unavailable when nothing answers."""
+        self._ready()
+        async with self._scorings:
+            return await self._measure.score(scoring)
+
+    def _ready(self) -> Transport:
         if self._transport is None:
             raise EngineError(f"{self!r}: asked while closed; expected open() first")
-        async with self._slots:
-            return await self._converse(self._transport, request)
+        return self._transport
 
     async def _converse(self, transport: Transport, request: Request) -> Completion:
         """Asks, and where the server says that it does not fit, once more with fewer tokens."""
         wanted, note = request.sampling.max_tokens + self._budget, ""
         max_tokens: int | None = wanted
+        tells = self.tells_likelihood and self._measure.is_raw
         while True:
             try:
-                done = await self._chat(transport, request, max_tokens, partial(wire.completion, opened=self._opened))
+                read, extra = partial(_told, opened=self._opened), scoring.TELL if tells else None
+                done, sent = await self._chat(transport, request, max_tokens, read, extra=extra)
+                if tells:
+                    done = replace(done, likelihood=await self._measure.tell(request, done, sent))
                 return replace(done, note="; ".join(filter(None, (note, done.note)))) if note else done
             except Refused as no:
                 found = wire.overflow(no.said)
@@ -202,6 +227,10 @@ class Server(Engine):
 
 def _probed(payload: Mapping[str, Any]) -> Probed:
     return Probed(wire.probe(payload), wire.completion(payload), wire.opens_inside(payload))
+
+
+def _told(payload: Mapping[str, Any], *, opened: bool) -> tuple[Completion, scoring.Generated | None]:
+    return wire.completion(payload, opened=opened), scoring.generated(payload)
 
 
 def _listed(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
