@@ -48,13 +48,14 @@ class Staff:
 def hire(recipe: Recipe, gate: Gate) -> Staff:
     """The engines that a recipe and its gate need, not yet opened; one for all roles of the same model."""
     wanted = [*ASKED, *(["scorer"] if gate.scorers else [])]
-    made: dict[str, Engine] = {}
-    staff = Staff({})
+    made: dict[Any, Engine] = {}
+    staff, own = Staff({}), (recipe.model.name, tuple(recipe.model.server))
     for role in wanted:
-        name = getattr(recipe.roles, role)
-        if name not in made:
-            made[name] = _engine(recipe.model, name)
-        staff.engines[role] = made[name]
+        named = getattr(recipe.roles, role)
+        which = split_engine(named) if named else own
+        if which not in made:
+            made[which] = _engine(recipe.model, *which)
+        staff.engines[role] = made[which]
     if gate.encoded:
         from gen.engines.embedder import open_embedder  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
@@ -66,9 +67,8 @@ def hire(recipe: Recipe, gate: Gate) -> Staff:
     return staff
 
 
-def _engine(m: Model, role: str) -> Engine:
-    """The engine of [model], or of what a role names instead; how it runs is the model's either way."""
-    name, servers = split_engine(role) if role else (m.name, m.server)
+def _engine(m: Model, name: str, servers: tuple[str, ...]) -> Engine:
+    """The engine of a model, or of what a role names instead; how it runs is [model]'s either way."""
     shown = None
     if not name and not servers:
         from gen.micro.bundled import weights

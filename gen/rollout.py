@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -70,6 +70,8 @@ class Talk:
     """Tokens generated now, not replayed."""
     replies: Counter[str] = field(default_factory=Counter)
     _gates: dict[tuple[str, str], asyncio.Semaphore] = field(default_factory=dict)
+    _flying: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    """Measurements under way, by their key."""
 
     async def hold(self, conversation: Generator[list[Any], list[Any], T], path: tuple[object, ...]) -> Told[T]:
         """Advance one conversation (a Rollout or a Measurement) to its end. `path` names it within the run and
@@ -133,23 +135,36 @@ class Talk:
 
     async def _score(self, key: str, scoring: Scoring) -> Likelihood:
         if (known := self.journal.likelihood(key)) is None:
-            engine: Any = self.engines[scoring.role]
-            found = await self._through(engine.fingerprint, "scoring", engine.scoring_width, engine.score, scoring)
-            await self.journal.record_likelihood(key, engine.fingerprint, found)
-            self.replies["scored"] += 1
-            known = self.journal.likelihood(key) or found  # in the precision of the journal
-        return known
+            await self._once(key, lambda: self._scored(key, scoring))
+            known = self.journal.likelihood(key)  # in the precision of the journal
+        return known  # type: ignore[return-value]  # it has just been recorded
+
+    async def _scored(self, key: str, scoring: Scoring) -> None:
+        engine: Any = self.engines[scoring.role]
+        found = await self._through(engine.fingerprint, "scoring", engine.scoring_width, engine.score, scoring)
+        await self.journal.record_likelihood(key, engine.fingerprint, found)
+        self.replies["scored"] += 1
+
+    async def _once(self, key: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Measured once, however many ask at the same moment."""
+        if (task := self._flying.get(key)) is None:
+            task = self._flying[key] = asyncio.create_task(work())
+            task.add_done_callback(lambda _: self._flying.pop(key))
+        await task
 
     async def embed(self, text: str, *, covered: bool = True) -> None:
         """See that the journal has the vector of a text; an empty one where the encoder was not made for it."""
         if self.embedder is None:
             raise EngineError("no embedder is open; expected one for the filters that compare vectors")
-        key = vector_key(self.embedder.fingerprint, text)
-        if self.journal.vector(key) is None:
-            e = self.embedder
+        e, key = self.embedder, vector_key(self.embedder.fingerprint, text)
+
+        async def work() -> None:
             vector = await self._through(e.fingerprint, "vector", e.width, e.embed, text) if covered else b""
             await self.journal.record_vector(key, e.fingerprint, vector)
             self.replies["embedded"] += covered
+
+        if self.journal.vector(key) is None:
+            await self._once(key, work)
 
     async def _through(self, engine: str, kind: str, width: int, ask: Any, question: Any) -> Any:
         """One question to an engine, when it is its turn."""
