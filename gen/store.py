@@ -191,13 +191,19 @@ def explain(path: Path, error: Exception) -> PoolError:
     return PoolError(f"{path}: {said}")
 
 
-def check_fit(folder: Path, mounts: str, free_mb: int) -> None:
-    """Raises Unfit on a network file system, by a table like /proc/mounts, or a disk that is nearly full."""
+def file_system(folder: Path, mounts: str) -> str:
+    """The kind of file system that a resolved path is on, by a table like /proc/mounts; empty where it is not told."""
     best, kind = "", ""
     for _, at, found, *_ in (line.split(" ") for line in mounts.splitlines() if line.count(" ") > 1):
         point = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), at)  # \040 is a space
         if folder.is_relative_to(point) and len(point) >= len(best):  # the later mount on a point hides the earlier
             best, kind = point, found
+    return kind
+
+
+def check_fit(folder: Path, mounts: str, free_mb: int) -> None:
+    """Raises Unfit on a network file system, by a table like /proc/mounts, or a disk that is nearly full."""
+    kind = file_system(folder, mounts)
     if kind.removeprefix("fuse.") in NETWORK:
         raise Unfit(
             f"{folder}: on a network file system ({kind}), where SQLite's write-ahead log is not safe; put the run "

@@ -42,12 +42,12 @@ class Server(Engine):
 
     `width` bounds the requests in flight over all `urls`. `thinking` asks the chat template for reasoning ("on"), for
     none ("off"), or leaves it alone ("default"); `thinking_budget` are tokens for it, besides those of each answer.
-    `remark` says, after `open`, if the model thinks all the same. `limits` are those of `transport.Limits`. The key
-    comes from the environment: GEN_API_KEY, else OPENAI_API_KEY."""
+    `remark` says, after `open`, if the model thinks all the same. `limits` are those of `transport.Limits`. `key` None:
+    from the environment, GEN_API_KEY, else OPENAI_API_KEY."""
 
     def __init__(
         self, urls: Sequence[str], model: str | None = None, *, width: int = 64, thinking: str = "off",
-        thinking_budget: int = 0, allow_closed: bool = False, **limits: Any,
+        thinking_budget: int = 0, allow_closed: bool = False, key: str | None = None, **limits: Any,
     ) -> None:  # fmt: skip
         self.tells_likelihood = False
         """Set to have replies say their own likelihood, where `lacks_scoring` has found that the servers can."""
@@ -57,7 +57,7 @@ class Server(Engine):
         self.license = ""
         self._urls = tuple(dict.fromkeys(map(wire.base_url, urls)))
         self.scoring_width = scoring.WIDTH * len(self._urls)
-        self._allow_closed = allow_closed
+        self._allow_closed, self._key = allow_closed, key
         self.closed = closed.check(self._urls, self.model, allowed=allow_closed)
         """Whose closed model this is; empty for an open one, or one of which that is not known."""
         self._served, self._thinking, self._limits = model or "", cast(Thinking, thinking), Limits(**limits)
@@ -72,7 +72,8 @@ class Server(Engine):
     async def open(self) -> None:
         """Finds out what is served and whether all servers serve the same. Raises RecipeError for a model that is
         not there or not named, a bad key, servers that differ; Unavailable when one of them does not answer."""
-        key = next(filter(None, (os.environ.get(name, "").strip() for name in KEYS)), "")
+        own = next(filter(None, (os.environ.get(name, "").strip() for name in KEYS)), "")
+        key = own if self._key is None else self._key
         self._slots, self._scorings = asyncio.Semaphore(self.width), asyncio.Semaphore(self.scoring_width)
         self._transport = Transport(self._urls, self.width + self.scoring_width, key, self._limits)
         try:
