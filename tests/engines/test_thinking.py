@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,8 @@ def test_a_run_says_it_in_one_line_and_keeps_what_was_thought_apart(tmp_path: Pa
         asked = len(server.requests())
     assert told.count("test-model thinks although thinking is off") == 1
     assert "test-model thinks although" in (run / "run.log").read_text()
-    assert "Let me think about" not in (run / "dataset.jsonl").read_text()
+    rows = [json.loads(line) for line in (run / "dataset.jsonl").read_text().splitlines()]
+    assert not any("Let me think about" in str(row["messages"]) + str(row["output"]) for row in rows)
     with Pool.open(run, readonly=True) as pool:
         kept = list(pool.kept(1))
         grown = pool.grown_after(0, None, 100)
