@@ -20,7 +20,8 @@ KEYS = (
     r"\b(?:sk|rk|pk)[-_](?:live|test|proj|ant|or)[-_][\w-]{20,}", r"\bsk-[A-Za-z0-9]{32,}\b",
     r"\bgh[pousr]_[A-Za-z0-9]{36,}\b", r"\bgithub_pat_\w{50,}", r"\bglpat-[\w-]{20,}", r"\bhf_[A-Za-z]{34}\b",
     r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", r"\bAIza[\w-]{35}(?![\w-])", r"\bxox[abeoprs]-[\w-]{10,}",
-    r"\bnpm_[A-Za-z0-9]{36}\b", r"\bpypi-AgEI[\w-]{50,}", r"\bSG\.[\w-]{22}\.[\w-]{43}", r"(?<=://)[^\s:/@{}\[\]<>$]+:[^\s:/@{}\[\]<>$]+(?=@)",
+    r"\bnpm_[A-Za-z0-9]{36}\b", r"\bpypi-AgEI[\w-]{50,}", r"\bSG\.[\w-]{22}\.[\w-]{43}",
+    r"(?<=://)[^\s:/@{}\[\]<>$]+:[^\s:/@{}\[\]<>$]+(?=@)",
 )  # fmt: skip
 RESERVED = re.compile(r"(?i)(?:^|[@.])(?:example(?:\.(?:com|org|net|edu))?|test|invalid|localhost|local)$")
 
@@ -62,7 +63,7 @@ def is_phone(text: str) -> bool:
 
 
 def is_national(text: str) -> bool:
-    return 9 <= len(_digits(text)) <= 12
+    return 9 <= len(_digits(text)) <= 14
 
 
 def is_public(text: str) -> bool:
@@ -94,13 +95,15 @@ SHAPES: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
     ("CARD", r"(?<![\w.,-])\d{4}(?:[ -]?\d{2,6}){2,4}(?![\w-]|[.,]\d)", is_card),
     ("IP", r"(?<![\w.:-])(?:\d{1,3}\.){3}\d{1,3}(?![\w:-]|\.\w)", is_public),
     ("IP", r"(?<![\w.:-])(?:[\dA-Fa-f]{0,4}:){2,7}[\dA-Fa-f]{0,4}(?![\w:-]|\.\w)", is_public),
-    ("PHONE", r"(?<![\w.+^*])\+[1-9]\d{0,2}(?:[ ./-]?\(?\d{1,5}\)?){2,6}(?![\w]|\.\d)", is_phone),
+    ("PHONE", r"(?<![\w.+^*])\+[1-9]\d{0,2}(?:[ ./-]?(?:\(\d{1,5}\)|\d{1,5})){2,6}(?!\w|\.\d)", is_phone),
     ("PHONE", r"(?<![\w.+-])(?:1[-. ])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[-. ])[2-9]\d\d[-.]\d{4}(?![\w-]|\.\d)", is_phone),
-    ("PHONE", r"(?<![\w.,/:+-])\(?0\d{1,4}\)?[ /-]\d{3,8}(?:[ -]\d{2,5}){0,2}(?![\w-]|[.,:]\d)", is_national),
+    ("PHONE", r"(?<![\w.,/:+-])(?:\(0[1-9]\d{0,3}\)|00?[1-9]\d{0,3})[ /-]\d{2,8}(?:[ -]\d{2,8}){0,3}(?![\w-]|[.,:]\d)",
+     is_national),
     ("PHONE", r"(?<![\w.,+-])1[3-9]\d[ -]?\d{4}[ -]?\d{4}(?![\w-]|[.,]\d)", is_phone),
 )
 """(kind, shape, check), in order: what one has taken the next does not see. The four shapes of phone numbers are
-international, North American, national with a leading 0, and Chinese mobile."""
+international, North American, national with a leading 0, and Chinese mobile. Measured on the example numbers that
+the phonenumbers library has of 245 regions: 99 % are found in international form, 50 % in national form."""
 # ASCII: a number may stand right behind a Chinese character.
 COMPILED = tuple((kind, re.compile(shape, re.ASCII), check) for kind, shape, check in SHAPES)
 
@@ -116,11 +119,12 @@ class Redaction:
         """The sample with placeholders such as `[EMAIL_1]`. Within one sample, and all that share `names`, the same
         value has the same placeholder."""
         names = {} if names is None else names
-        response = None if sample.response is None else self.text(sample.response, names)
-        fields = ("instruction", "input", "reasoning", "system")
-        texts: dict[str, Any] = {name: self.text(getattr(sample, name), names) for name in fields}
+        system = self.text(sample.system, names)
         turns = tuple(replace(turn, content=self.text(turn.content, names)) for turn in sample.turns)
-        return replace(sample, response=response, turns=turns, **texts)
+        fields = ("instruction", "input", "reasoning")
+        texts: dict[str, Any] = {name: self.text(getattr(sample, name), names) for name in fields}
+        response = None if sample.response is None else self.text(sample.response, names)
+        return replace(sample, system=system, turns=turns, response=response, **texts)
 
     def text(self, text: str, names: dict[str, str]) -> str:
         for kind, shape, check in COMPILED:

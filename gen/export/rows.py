@@ -51,7 +51,9 @@ class Form:
         if self.format == "sharegpt":
             said = [*self._asked(sample), {"role": "assistant", "content": self._text(sample)}]
             return {"conversations": [{"from": SPEAKERS[m["role"]], "value": m["content"]} for m in said], **origin}
-        answers = {"chosen": sample, "rejected": rejected} if rejected else {"completion": sample}
+        answers = {"completion": sample}
+        if self.format == "preference" and rejected:
+            answers = {"chosen": sample, "rejected": rejected}
         if self.plain:
             told: dict[str, Any] = {name: self._text(answer) for name, answer in answers.items()}
             prompt: Any = _told(sample, sample.prompt)
