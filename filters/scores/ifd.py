@@ -57,8 +57,8 @@ class Ifd:
     """what the answer alone follows: nothing (or BOS), or the chat template with an empty user turn"""
     reuse: bool = False
     """take the conditioned half from the answer's own generation, where a server tells it for the very same tokens"""
-    unscored: Literal["drop", "keep"] = "drop"
-    """what becomes of samples that cannot be scored"""
+    unscored: Literal["short", "drop", "keep"] = "short"
+    """what is kept of samples that cannot be scored: only one-token answers (of a model without BOS), none, or all"""
 
     def __post_init__(self) -> None:
         if self.min is not None and self.min > self.max:
@@ -105,7 +105,8 @@ class Ifd:
 
     def judge(self, score: Score) -> Verdict:
         if score.value is None:
-            return drop("ifd", score.note) if self.unscored == "drop" else KEEP
+            is_kept = self.unscored == "keep" or (self.unscored == "short" and score.note == "no_answer_tokens")
+            return KEEP if is_kept else drop("ifd", score.note)
         if score.value > self.max or (score.value == self.max and not self.inclusive):
             return drop("ifd", "misaligned", value=score.value)
         if self.min is not None and score.value < self.min:

@@ -100,8 +100,9 @@ OVERLONG, REFUSED = Likelihood(finish="overlong"), Likelihood(finish="refused", 
 def test_what_cannot_be_measured_says_why_and_never_a_number(cond, direct, status):
     score, _ = drive(Ifd().score(sample()), cond, direct)
     assert score == Score("ifd", None, status)
-    verdict = Ifd().judge(score)
+    verdict = Ifd(unscored="drop").judge(score)
     assert (verdict.keep, verdict.reason, verdict.by) == (False, status, "ifd")
+    assert Ifd().judge(score).keep == (status == "no_answer_tokens"), "one-token answers are honest answers"
     assert Ifd(unscored="keep").judge(score).keep
 
 
