@@ -205,8 +205,15 @@ class Loop(Protocol):
 
 def digest(*parts: Any, size: int = 16) -> str:
     """Hex BLAKE2b of JSON values: the one content address of the project. `size` in hex digits."""
-    data = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(data.encode("utf-8", "surrogatepass"), digest_size=(size + 1) // 2).hexdigest()[:size]
+    return hashlib.blake2b(canonical(parts), digest_size=(size + 1) // 2).hexdigest()[:size]
+
+
+_ENCODE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
+
+def canonical(value: Any) -> bytes:
+    """JSON as it is hashed: names sorted, no blanks, characters as they are."""
+    return _ENCODE(value).encode("utf-8", "surrogatepass")
 
 
 def derive_seed(*parts: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import msgspec
 
 from gen.core import Sample, digest
 from gen.recipe import Recipe
-from gen.seeds import BadRow, SeedFile, read_against, read_seeds
+from gen.seeds import Noted, Rolling, SeedFile, Spool, read_against, read_seeds
 
 SHIPPED = Path(__file__).parent / "recipes" / "seeds.jsonl"
 
@@ -20,13 +21,14 @@ class Material:
     """What a recipe's paths hold, read once."""
 
     seeds: SeedFile
-    against: tuple[Sample, ...]
-    against_bad: tuple[BadRow, ...] = ()
+    against: Sequence[Sample]
+    """What must not be repeated; read from disk as often as it is gone through."""
+    against_digest: str
+    against_bad: Noted
 
     @property
     def content(self) -> dict[str, str]:
-        asked = [[(m.role, m.content) for m in replace(s, response=None).messages] for s in self.against]
-        return {"seeds": self.seeds.digest, "against": digest(asked) if asked else ""}
+        return {"seeds": self.seeds.digest, "against": self.against_digest}
 
     def folder(self, recipe: Recipe) -> Path:
         """Where this recipe's run lives when no `--out` is given: the same recipe, the same folder."""
@@ -36,11 +38,15 @@ class Material:
 def read_material(recipe: Recipe) -> Material:
     """The seeds and `--against` data of a recipe. Raises InputError as `gen.seeds` says."""
     source = recipe.source
-    paths = [Path(s) for s in source.seeds] or [SHIPPED]
-    seeds = read_seeds(paths, mapping=dict(source.map) or None, limit=source.limit, strict=source.strict)
-    bad: list[BadRow] = []
-    against = tuple(read_against([Path(p) for p in source.against], bad=bad)) if source.against else ()
-    return Material(seeds, against, tuple(bad))
+    seeds = read_seeds(
+        source.seeds or [SHIPPED], mapping=dict(source.map) or None, limit=source.limit, strict=source.strict,
+        turn=source.turn,
+    )  # fmt: skip
+    against, content, bad = Spool(), Rolling(), Noted()
+    for sample in read_against(source.against, bad=bad) if source.against else ():
+        against.add(sample)
+        content.add([(m.role, m.content) for m in replace(sample, response=None).messages])
+    return Material(seeds, against, str(content) if against else "", bad)
 
 
 def deciding(recipe: Recipe, material: Material) -> Any:

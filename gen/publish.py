@@ -7,7 +7,6 @@ import platform
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -57,8 +56,8 @@ def publish(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> Non
     gate = [f for f in recipe.gate if f.passport.name not in left_out]
     run, seeds = pool.state("gate_run", 1), material.seeds
     written = write_dataset(pool.kept(run), folder)
-    licences = _licences(material) if recipe.source.seeds else ("apache-2.0",)
-    names = ", ".join(Path(s).name for s in recipe.source.seeds) or "the seeds that ship with gen"
+    licences = seeds.licences if recipe.source.seeds else ("apache-2.0",)
+    names = ", ".join(seeds.names) if recipe.source.seeds else "the seeds that ship with gen"
     funnel = Counter[tuple[int, str]]()
     for row in pool.funnel(run):
         funnel[row.round, "" if row.keep else row.reason] += row.count
@@ -83,14 +82,6 @@ def facts_of(pool: Pool, folder: Path) -> CardFacts:
     if (told := pool.state("card")) is None:
         raise UserError(f"{folder}: this run has no card yet; let it come to an end (`gen run {folder}/recipe.toml`)")
     return msgspec.convert(told, CardFacts)
-
-
-def _licences(material: Material) -> tuple[str, ...]:
-    """The licences that the seeds name in their rows, distinct; empty for those that name none."""
-    known: Any = getattr(material.seeds, "licences", None)
-    if known is not None:
-        return tuple(known)
-    return tuple(sorted({str(s.meta.get("license") or s.meta.get("licence") or "") for s in material.seeds.samples}))
 
 
 def _versions(recipe: Recipe) -> dict[str, str]:

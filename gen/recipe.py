@@ -19,6 +19,7 @@ from gen.core import digest
 from gen.errors import RecipeError, nearest
 from gen.prompts import Prompts
 from gen.sections import Budget, Model, Roles, Source, split_engine
+from gen.seeds.folder import local
 
 PART: Any = {"parameter": False}
 FILTER_KINDS = ("rule", "score", "dedup")
@@ -88,16 +89,18 @@ def load(path: Path) -> dict[str, Any]:
         raise RecipeError(f"{path}: cannot be read ({error.strerror}); expected a TOML recipe") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not valid TOML: {error}") from error
-    return _moved(table, lambda name: str(path.parent / name) if (path.parent / name).exists() else name)
+    return _moved(table, lambda found, rest: f"{found}{rest}", path.parent)
 
 
-def _moved(table: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
-    """The table with the paths in it changed: the folder of prompts, the files of [source]."""
+def _moved(table: Mapping[str, Any], change: Callable[[Path, str], str], base: Path) -> dict[str, Any]:
+    """The table with the paths in it changed, as far as they exist, seen from `base`: the folder of prompts, the data
+    of [source]. `change` gets a path and what follows it (`:CONFIG#SPLIT`)."""
 
     def each(value: Any) -> Any:
         if isinstance(value, list):
             return [each(v) for v in value]
-        return change(value) if value and isinstance(value, str) else value
+        parts = local(value, base) if value and isinstance(value, str) else None
+        return change(*parts) if parts else value
 
     source = table.get("source")
     moved = {key: each(value) if key == "prompts" else value for key, value in table.items()}
@@ -188,7 +191,7 @@ def to_toml(recipe: Recipe, folder: Path | None = None) -> str:
     are written from there, so that it means the same wherever it is read from."""
     table = table_of(recipe)
     if folder:
-        table = _moved(table, lambda name: os.path.relpath(Path(name).resolve(), folder.resolve()))
+        table = _moved(table, lambda path, rest: os.path.relpath(path.resolve(), folder.resolve()) + rest, Path())
     return tomli_w.dumps(table)
 
 

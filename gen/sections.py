@@ -17,15 +17,22 @@ class Source:
     """Where samples come from."""
 
     seeds: tuple[str, ...] = ()
-    """Seed files (JSONL or JSON); none: the shipped ones."""
+    """Files (JSONL, JSON, CSV, Parquet, ...), folders, datasets of the hub as ORG/NAME[:CONFIG][@REVISION][#SPLIT]
+    (a path wins); none: the shipped ones."""
     map: Mapping[str, str] = field(default_factory=dict)
-    """Columns of your file: instruction=COLUMN, input=..., response=..., system=..."""
+    """Columns of your data: instruction=COLUMN, input=..., response=..., system=..., or messages=..."""
+    turn: int | Literal["last", "first", "all"] = "last"
+    """Which user turn of a conversation evolves, the turns before it kept: a number counts from 1, or back from -1."""
     limit: Annotated[int, Meta(ge=1)] | None = None
     """Only the first N seeds."""
     strict: bool = False
     """Stop at the first bad row instead of skipping it."""
     against: tuple[str, ...] = ()
-    """Data that must not be repeated: what you own, benchmarks."""
+    """Data that must not be repeated: what you own, benchmarks; named as seeds are."""
+
+    def __post_init__(self) -> None:
+        if self.turn == 0:
+            raise RecipeError("turn = 0; expected last, first, all, or a number that counts from 1, or back from -1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,13 +126,15 @@ def _say_bundled(recipe: Recipe) -> None:
 
 
 def _say_rows(found: material.Material) -> None:
+    for note in found.seeds.notes:
+        NOTES.print(render.plain(note))
     for kind, rows in (("skipped", found.seeds.bad), ("duplicate", found.seeds.repeats)):
         for row in rows[:5]:
             NOTES.print(render.plain(f"{kind}: {row}"))
-        if len(rows) > 5:
-            NOTES.print(f"{kind}: {len(rows) - 5:,} more rows", markup=False)
+        if rows.total > 5:
+            NOTES.print(f"{kind}: {rows.total - 5:,} more rows", markup=False)
     if found.against_bad:
-        NOTES.print(f"--against: {len(found.against_bad):,} rows cannot be read, such as", markup=False)
+        NOTES.print(f"--against: {found.against_bad.total:,} rows cannot be read, such as", markup=False)
         NOTES.print(render.plain(str(found.against_bad[0])))
 
 

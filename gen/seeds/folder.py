@@ -1,0 +1,101 @@
+"""The files of a folder, as its card or their names have it.
+
+A card (the front matter of README.md) that names data files decides, as `datasets` has it. Else all files below the
+folder are read, by path; where some are named by split (`train.jsonl`, `data/test-00000-of-00001.parquet`), only those
+of `train`, unless another split is asked for: nobody evolves a test set by accident."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gen.errors import InputError, nearest
+from gen.seeds.files import KINDS, kind
+from gen.seeds.place import listed
+
+NAMED = re.compile(r"(.+?)(:[\w.-]+)?(#[\w.-]+)?")
+SPLITS = {"train": "train|training", "validation": "validation|valid|val|dev", "test": "test|testing|eval|evaluation"}
+PAPERS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
+"""What `datasets` writes beside its data."""
+
+
+def local(named: str, base: Path = Path()) -> tuple[Path, str] | None:
+    """The file or folder of a name, seen from `base`, and what follows it (`:CONFIG#SPLIT`); None where none exists."""
+    if (whole := base / named).exists():
+        return whole, ""
+    parts = NAMED.fullmatch(named)
+    return (base / parts[1], named[len(parts[1]) :]) if parts and (base / parts[1]).is_dir() else None
+
+
+def files(path: Path, card: Mapping[str, Any], wanted: str) -> tuple[list[Path], list[Path]]:
+    """The files of a configuration (none: the default, else the first) and split, and those of other splits that
+    were left out. `wanted` is `[:CONFIG][#SPLIT]`. Raises InputError where there is nothing to read."""
+    config, _, split = wanted.removeprefix(":").partition("#")
+    found = _below(path)
+    if not found:
+        raise InputError(f"{path}: no file in this folder is read; allowed: {', '.join(KINDS)}")
+    configs = {str(c.get("config_name", "default")): c["data_files"]
+               for c in listed(card.get("configs")) if isinstance(c, dict) and c.get("data_files")}
+    if config and config not in configs:
+        raise InputError(f"{path}:{config}: no such configuration in its README.md; {nearest(config, configs)}")
+    if not configs:
+        return _by_name(path, found, split)
+    splits = _splits(configs.get(config or "default") or next(iter(configs.values())))
+    if split and split not in splits:
+        raise InputError(f"{path}#{split}: no such split in its README.md; {nearest(split, splits)}")
+    patterns = [*map(str, listed(splits.get(split or "train") or next(iter(splits.values()))))]
+    chosen = [f for f in found if any(fnmatch.fnmatch(str(f.relative_to(path)), pattern) for pattern in patterns)]
+    if not chosen:
+        raise InputError(f"{path}: its README.md names {', '.join(patterns)}, but no file here that is read")
+    return chosen, []
+
+
+def _below(path: Path) -> list[Path]:
+    """All files that can be read, by path; nothing hidden, and none of the papers beside them."""
+    found = (p for p in path.rglob("*") if kind(p) in KINDS and p.name not in PAPERS and p.is_file())
+    return sorted(p for p in found if not any(part[0] in "._" for part in p.relative_to(path).parts))
+
+
+def _by_name(path: Path, found: list[Path], split: str) -> tuple[list[Path], list[Path]]:
+    splits = {file: _split(file.relative_to(path)) for file in found}
+    known = {name for name in splits.values() if name}
+    if split and split not in known:
+        raise InputError(f"{path}#{split}: no file is named so; {nearest(split, known)}")
+    wanted = split or ("train" if "train" in known else "")
+    chosen = [file for file in found if wanted in ("", splits[file])]
+    return chosen, [file for file in found if file not in chosen]
+
+
+def _split(path: Path) -> str:
+    """The split that a path speaks of; empty for none."""
+    words = [word for part in reversed(path.parts) for word in re.split(r"[\W_]+", part.lower())]
+    return next((name for word in words for name, ways in SPLITS.items() if re.fullmatch(ways, word)), "")
+
+
+def _splits(files: Any) -> dict[str, Any]:
+    """Split -> patterns, from any of the ways in which a card says it."""
+    if isinstance(files, dict):
+        return files
+    if isinstance(files, list) and all(isinstance(f, dict) for f in files):
+        return {str(f.get("split", "train")): f.get("path") for f in files}
+    return {"train": files}
+
+
+def card(folder: Path) -> Mapping[str, Any]:
+    """The front matter of a folder's dataset card; empty where there is none that can be read."""
+    try:
+        text = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    if not text.startswith("---"):
+        return {}
+    import yaml
+
+    try:
+        found = yaml.safe_load(text[3:].split("\n---", 1)[0])
+    except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none is a ValueError
+        return {}
+    return found if isinstance(found, dict) else {}

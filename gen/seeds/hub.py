@@ -1,0 +1,96 @@
+"""A dataset of the Hugging Face hub, streamed through `datasets`: no data is kept, no code of the repository is run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gen.errors import InputError, nearest
+from gen.seeds.columnar import BATCH, batch_rows
+from gen.seeds.files import KINDS, kind
+from gen.seeds.place import Origin, Rows, licences
+
+FORM = "ORG/NAME[:CONFIG][@REVISION][#SPLIT]"
+PATTERN = re.compile(r"(?:hf://datasets/)?([\w.-]+/[\w.-]+)(?::([\w.-]+))?(?:@([\w./-]+))?(?:#([\w.-]+))?", re.ASCII)
+TIMEOUT = 20
+"""Seconds until a hub that does not answer counts as out of reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubName:
+    """A name in the form ORG/NAME[:CONFIG][@REVISION][#SPLIT]; what is left out is empty."""
+
+    repo: str
+    config: str
+    revision: str
+    split: str
+
+    @classmethod
+    def parse(cls, named: str) -> HubName | None:
+        """The name; None where it is rather that of a file: by its ending, or because its folder exists. A leading
+        `hf://datasets/` leaves no doubt."""
+        parts = PATTERN.fullmatch(named)
+        if not parts or kind(Path(parts[1])) in KINDS:
+            return None
+        if not named.startswith("hf://") and Path(named).parent.is_dir():
+            return None
+        return cls(parts[1], *(part or "" for part in parts.groups()[1:]))
+
+
+def hub_dataset(name: HubName) -> Origin:
+    """The dataset at the commit for which its revision stands now (none: its main branch). Raises InputError where
+    the hub does not know it or cannot be reached."""
+    with _explained(name, "it cannot be asked for ({}); check the spelling or the network"):
+        from huggingface_hub import HfApi
+
+        info = HfApi().dataset_info(name.repo, revision=name.revision or None, timeout=TIMEOUT)
+    card = info.card_data.to_dict() if info.card_data else {}
+    split = f"#{name.split}" if name.split else ""
+    shown = f"{name.repo}{name.config and ':'}{name.config}@{str(info.sha)[:12]}{split}"
+    return Origin(name.repo, shown, lambda _: _rows(name, str(info.sha)), licences(card))
+
+
+def _rows(name: HubName, commit: str) -> Rows:
+    with _explained(name, "it cannot be read ({}); check configuration and split"):
+        import datasets
+
+        datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # a request to a third party, which counts users
+        splits = datasets.load_dataset(name.repo, name.config or None, revision=commit, streaming=True)
+        yield from batch_rows(name.repo, _batches(splits, name))
+
+
+def _batches(splits: Mapping[str, Any], name: HubName) -> Iterator[Any]:
+    """The Arrow tables of a split; of `train`, where none is asked for, else of the first."""
+    wanted = name.split or ("train" if "train" in splits else next(iter(splits)))
+    if wanted not in splits:
+        raise InputError(f"{name.repo}#{wanted}: no such split; {nearest(wanted, splits)}")
+    yield from splits[wanted].with_format("arrow").iter(BATCH)
+
+
+@contextmanager
+def _explained(name: HubName, otherwise: str) -> Iterator[None]:
+    """Whatever goes wrong on the way to a hub, as an error that names both readings of the name."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{name.repo}: no such file or folder is here, and as a dataset of the hub ({FORM}) "
+                         f"{_reason(error, name, otherwise)}") from None
+
+
+def _reason(error: Exception, name: HubName, otherwise: str) -> str:
+    from huggingface_hub import errors
+
+    match error:
+        case errors.GatedRepoError():
+            return "it is gated: accept its terms there, and set HF_TOKEN"
+        case errors.RevisionNotFoundError():
+            return f"it has no revision {name.revision!r}; give a branch, tag or commit that exists"
+        case errors.RepositoryNotFoundError():
+            return "it does not exist, or needs a token; check the spelling, or set HF_TOKEN"
+    return f"{otherwise.format(type(error).__name__ + ': ' + ' '.join(str(error).split())[:300])}"

@@ -1,0 +1,124 @@
+"""What must not be held in memory: samples in a temporary file, their hash made on the way, and which have been seen
+in some 30 bytes each."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import tempfile
+import threading
+from array import array
+from collections.abc import Sequence
+from typing import Any, overload
+
+import msgspec
+
+from gen.core import Sample, canonical
+from gen.errors import InputError
+from gen.seeds.place import BadRow
+
+ENCODER, DECODER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Sample)
+
+
+class Spool(Sequence[Sample]):
+    """Samples in the order in which they were added, in a temporary file that has no name and is gone with this
+    object; eight bytes of memory each. Any thread may read. Raises InputError where there is no space for it."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="gen-")  # noqa: SIM115
+        self._ends, self._lock, self._at_end = array("Q", [0]), threading.Lock(), True
+
+    def add(self, sample: Sample) -> None:
+        data = ENCODER.encode(sample)
+        with self._lock:
+            try:
+                if not self._at_end:
+                    self._file.seek(self._ends[-1])
+                    self._at_end = True
+                self._file.write(data)
+            except OSError as error:
+                raise _no_space(error) from None
+            self._ends.append(self._ends[-1] + len(data))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, place: int) -> Sample: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Sample]: ...
+    def __getitem__(self, place: int | slice) -> Sample | list[Sample]:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        at = range(len(self))[place]
+        with self._lock:
+            try:
+                self._file.seek(self._ends[at])
+            except OSError as error:  # what is still to be written goes first
+                raise _no_space(error) from None
+            self._at_end = False
+            data = self._file.read(self._ends[at + 1] - self._ends[at])
+        return DECODER.decode(data)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
+def _no_space(error: OSError) -> InputError:
+    return InputError(f"{tempfile.gettempdir()}: seeds cannot be put aside ({error.strerror}); free some space, or "
+                      "name another folder in TMPDIR")
+
+
+class Seen:
+    """Where each content was met first. An open-addressing table of positions beside arrays of what they stand for."""
+
+    def __init__(self) -> None:
+        self._keys, self._lines = array("Q"), array("Q")
+        self._files, self._file = dict[tuple[str, str], int](), array("I")
+        self._slots = array("I", bytes(4 << 10))
+
+    def first(self, id: str, row: BadRow) -> BadRow | None:
+        """The row that was met first with this id (16 hex digits); None where it is this one."""
+        key = int(id, 16)
+        slot = self._slot(key)
+        if place := self._slots[slot]:
+            file, unit = [*self._files][self._file[place - 1]]
+            return BadRow(file, self._lines[place - 1], "", unit)
+        self._keys.append(key)
+        self._lines.append(row.line)
+        self._file.append(self._files.setdefault((row.file, row.unit), len(self._files)))
+        self._slots[slot] = len(self._keys)
+        if len(self._keys) * 2 > len(self._slots):
+            self._grow()
+        return None
+
+    def _slot(self, key: int) -> int:
+        """Where the key is, or where it belongs."""
+        mask, keys, slots = len(self._slots) - 1, self._keys, self._slots
+        at = key & mask
+        while slots[at] and keys[slots[at] - 1] != key:
+            at = (at + 1) & mask
+        return at
+
+    def _grow(self) -> None:
+        self._slots = array("I", bytes(4 * 4 * len(self._slots)))
+        for place, key in enumerate(self._keys, 1):
+            self._slots[self._slot(key)] = place
+
+
+class Rolling:
+    """The hash of a list of JSON values, which are added one by one: `gen.core.digest(*head, values)`."""
+
+    def __init__(self, *head: str) -> None:
+        self._hash, self._between = hashlib.blake2b(digest_size=8), b""
+        self._hash.update(b"[" + b"".join(canonical(word) + b"," for word in head) + b"[")
+
+    def add(self, value: Any) -> None:
+        self._hash.update(self._between + canonical(value))
+        self._between = b","
+
+    def __str__(self) -> str:
+        whole = self._hash.copy()
+        whole.update(b"]]")
+        return whole.hexdigest()
