@@ -21,11 +21,13 @@ VERBS = {
     "regate": "judge all candidates again by another gate, without asking the model anything",
     "export": "write the dataset in a trainer's format: to a file, a dataset folder, the hub",
     "doctor": "what is installed, which GPUs, models and servers are here, and what is missing",
+    "score": "a score of every row of any dataset, such as IFD",
     "loops": "the loops, where they come from, their parameters",
     "filters": "the filters, where they come from, their parameters",
     "prompts": "list, show or copy the prompt files",
 }
-MODULES = {"run": "run", "regate": "run", "show": "look", "funnel": "look", "export": "export", "doctor": "doctor"}
+MODULES = {"run": "run", "regate": "run", "show": "look", "funnel": "look", "export": "export", "doctor": "doctor",
+           "score": "score"}
 """The module of `gen.commands` where a verb lives; the others are in `parts`."""
 
 

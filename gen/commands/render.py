@@ -15,6 +15,7 @@ from rich.text import Text
 from gen.cli import CONTROL
 from gen.pool import FunnelRow
 
+BUNDLED = "Using the bundled `micro`, a demonstration model; for real data pass --model NAME or --server URL."
 ADVICE = {
     "no_gain": "rewrites ask for nothing new: a stronger evolver, a higher --temperature, other --operations",
     "rewrite_unparsed": "replies lack the asked-for tags: a stronger evolver, or a lower --temperature",

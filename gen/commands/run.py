@@ -119,8 +119,7 @@ def _note(text: str) -> None:
 
 
 def _say_bundled(recipe: Recipe) -> None:
-    told = "Using the bundled `micro`, a demonstration model; for real data pass --model NAME or --server URL."
-    NOTES.print(told, markup=False)
+    NOTES.print(render.BUNDLED, markup=False)
     if strange := [p.name for p in recipe.params.asks() if p.ref not in trained_prompts()]:
         NOTES.print(f"It was not trained on these prompts: {', '.join(strange)}", markup=False, soft_wrap=True)
 

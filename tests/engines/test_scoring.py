@@ -1,7 +1,6 @@
 """Scoring over HTTP: a server of recorded shapes for what goes wrong, real vLLM for what must be equal."""
 
 import asyncio
-import contextlib
 import json
 import math
 
@@ -9,6 +8,7 @@ import pytest
 import serving
 import tiny_models
 import vllm_serving
+from fake_vllm import LIMIT, Fake, opened, tokens
 
 from filters.scores.ifd import Ifd
 from gen.core import Lineage, Message, Request, Sample, Sampling, Scoring
@@ -19,88 +19,6 @@ from gen.errors import EngineError, Unavailable
 from gen.micro.bundled import weights
 
 QUESTION = (Message("user", "Name a river."),)
-LIMIT = 70
-
-
-def tokens(text):
-    return [ord(c) for c in text]
-
-
-class Fake:
-    """vLLM's shapes over a model of its own: the log-probability of a character is -code / 100, of the first none.
-    `changes` replace a path's answer: a status, or a function of what the honest answer would be."""
-
-    def __init__(self, bos=(1,), think="", **changes):
-        self.bos, self.think, self.changes = [*bos], think, changes
-        self.asked, self.active, self.most = [], 0, 0
-
-    def tokenize(self, body):
-        if "messages" in body:
-            if body["messages"][0]["role"] == "system":
-                return 400, {"error": {"message": "no system turn in /srv/models/x", "code": 400}}
-            assert body["chat_template_kwargs"] == {"enable_thinking": False}
-            said = "".join(f"{m['role'][0]}:{m['content']}\n" for m in body["messages"]) + "a:" + self.think
-            ids = [*self.bos, *tokens(said)]
-        else:
-            ids = [*(self.bos if body["add_special_tokens"] else ()), *tokens(body["prompt"])]
-        return 200, {"count": len(ids), "max_model_len": LIMIT, "tokens": ids, "token_strs": None}
-
-    def detokenize(self, body):
-        return 200, {"prompt": "".join(map(chr, body["tokens"]))}
-
-    def completions(self, body):
-        ids = body["prompt"]
-        if len(ids) + body["max_tokens"] > LIMIT:
-            return 400, {"error": {"message": "This model's maximum context length is 70 tokens.", "code": 400}}
-        rows = [None, *({str(i): {"logprob": -i / 100, "rank": 1, "decoded_token": chr(i)}} for i in ids[1:])]
-        return 200, {"choices": [{"text": "", "finish_reason": "length", "prompt_logprobs": rows}]}
-
-    def chat(self, body):
-        reply, top = "Nile.\0", [{"logprob": -0.78}, {"logprob": -3.0}]
-        ids = self.tokenize(body)[1]["tokens"] if "chat_template_kwargs" in body else []
-        logprobs = {"content": [{"logprob": -ord(c) / 100, "top_logprobs": top} for c in reply[: body.get("max_tokens")]]}
-        choice = {"message": {"content": reply[:-1]}, "finish_reason": "stop", "logprobs": logprobs,
-                  "token_ids": tokens(reply)[: body.get("max_tokens")]}  # fmt: skip
-        usage = {"prompt_tokens": len(ids), "completion_tokens": 6}
-        return 200, {"choices": [choice], "prompt_token_ids": ids, "usage": usage}
-
-    def models(self, body):
-        return 200, {"data": [{"id": "fake", "max_model_len": LIMIT}]}
-
-    async def answer(self, request):
-        from aiohttp import web
-
-        name = "chat" if "chat" in request.path else request.path.rpartition("/")[2]
-        body = await request.json() if request.method == "POST" else {}
-        self.asked.append((name, body))
-        self.active += name == "completions"
-        self.most = max(self.most, self.active)
-        await asyncio.sleep(0.01)
-        self.active -= name == "completions"
-        change = self.changes.get(name)
-        if isinstance(change, int) or not hasattr(self, name):
-            return web.json_response({"error": {"message": "not so"}}, status=change or 404)
-        status, reply = getattr(self, name)(body)
-        return web.json_response(change(reply) if change else reply, status=status)
-
-
-@contextlib.asynccontextmanager
-async def opened(fake, **options):
-    from aiohttp import web
-
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", fake.answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    engine = Server([f"http://127.0.0.1:{runner.addresses[0][1]}"], **serving.QUICK | options)
-    await engine.open()
-    try:
-        yield engine
-    finally:
-        await engine.close()
-        await runner.cleanup()
 
 
 def ask(fake, *scorings, **attributes):
