@@ -1,9 +1,17 @@
 """Chinese seeds are first-class: a whole run on seeds that the project wrote, every drop for its right reason."""
 
+import json
+from collections import Counter
+from importlib import resources
+from pathlib import Path
+
 import pytest
 
+from gen import text
+from gen.cli import main
 from gen.core import Lineage, Sample, seed_id
 from gen.engines.scripted import Scripted
+from gen.seeds import read_seeds
 
 TASKS = ["写一首关于秋天的短诗。", "解释为什么海水是咸的。", "把下面的数字从小到大排列。", "给出三条节约用水的建议。",
          "用一句话介绍你的家乡。", "写一封感谢老师的短信。", "说明如何泡一杯绿茶。"]  # fmt: skip
@@ -67,3 +75,44 @@ def test_rouge_novelty_counts_chinese_characters(tmp_path, tasks, hold):
     run, kept = hold(tmp_path / "run", [*tasks, near], engine=Scripted(reply), rounds=0, **gate)
     assert dict(run.admission.position.dropped) == {"near_duplicate": 1}
     assert len(kept) == len(TASKS)
+
+
+SHIPPED = Path(str(resources.files("gen.recipes"))) / "seeds_zh.jsonl"
+SCRIPT = Path(__file__).parent / "scripts" / "chinese.toml"
+
+
+def test_the_shipped_seeds_are_fifty_varied_chinese_tasks():
+    found = read_seeds([SHIPPED])
+    assert (len(found.samples), found.bad, found.repeats) == (50, [], [])
+    kinds = Counter(s.meta["category"] for s in found.samples)
+    assert len(kinds) == 8
+    assert min(kinds.values()) >= 5
+    assert 20 <= sum(s.response is not None for s in found.samples) <= 30
+    assert sum(bool(s.input) for s in found.samples) >= 15
+    assert {s.meta["license"] for s in found.samples} == {"apache-2.0"}
+    assert {text.dominant_script(s.instruction) for s in found.samples} == {"han"}
+
+
+def test_fifty_chinese_seeds_run_from_end_to_end(tmp_path, capsys):
+    recipe = Path(str(resources.files("gen.recipes"))) / "chinese.toml"
+    command = ["evolve", "--recipe", str(recipe), "--model", f"script:{SCRIPT}", "--out", str(tmp_path / "run"), "--json"]
+    assert main([*command, "--quiet"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    ends = {(row["round"], "" if row["keep"] else row["reason"]) for row in report["funnel"]}
+    dropped = Counter(row["reason"] for row in report["funnel"] if row["round"] == 0 and not row["keep"])
+    assert dropped == {"sorry_answer": 1, "wrong_script": 1, "repetitive": 1}
+    assert {(1, "prompt_leak"), (1, "wrong_script"), (1, "rewrite_unparsed"), (1, "")} <= ends
+    rows = [json.loads(line) for line in (tmp_path / "run" / "dataset.jsonl").read_text().splitlines()]
+    seeds = [row for row in rows if row["meta"]["round"] == 0]
+    assert len(seeds) == 47
+    english = {row["instruction"] for row in seeds if text.dominant_script(row["output"]) == "latin"}
+    assert len([i for i in english if "英" in i]) == 3  # translations, and what is explained in English, are kept
+    assert {text.dominant_script(row["instruction"]) for row in rows} == {"han"}
+    grown = [row for row in rows if row["meta"]["round"]]
+    assert len(grown) >= 8
+    assert all(text.count_words(row["instruction"]) > 20 for row in grown)
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "seeds\\_zh.jsonl" in card
+    assert "apache-2.0" in card
+    assert main([*command, "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out)["why"] == "finished"
