@@ -16,6 +16,7 @@ from gen.errors import GenError, nearest
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 VERBS = {
     "run": "run a recipe file, or go on with it",
+    "serve": "start vLLM servers of a model, and keep them running until Ctrl-C",
     "show": "one sample: its family, what was asked and replied, why it was kept or dropped",
     "funnel": "how many candidates came to which end, by round and reason",
     "regate": "judge all candidates again by another gate, without asking the model anything",
@@ -26,8 +27,10 @@ VERBS = {
     "filters": "the filters, where they come from, their parameters",
     "prompts": "list, show or copy the prompt files",
 }
-MODULES = {"run": "run", "regate": "run", "show": "look", "funnel": "look", "export": "export", "doctor": "doctor",
-           "score": "score"}
+MODULES = {
+    "run": "run", "regate": "run", "show": "look", "funnel": "look", "export": "export", "doctor": "doctor",
+    "score": "score", "serve": "serve",
+}  # fmt: skip
 """The module of `gen.commands` where a verb lives; the others are in `parts`."""
 
 
@@ -44,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"gen {__version__}")  # noqa: T201
         return 0
     try:
-        return _dispatch(args[0].replace("_", "-"), args[1:])
+        return _dispatch(args[0].replace("_", "-"), _joined(args[1:]))
     except GenError as error:
         _tell(str(error))
         return error.exit_code
@@ -64,6 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _tell(message: str) -> None:
     """A message may quote a server, a file or a path: terminal escapes are taken out."""
     print(f"gen: {CONTROL.sub('�', message)}", file=sys.stderr)  # noqa: T201
+
+
+def _joined(args: Sequence[str]) -> list[str]:
+    """What `--vllm-args` is given looks like flags of ours: as one word with it, it does not."""
+    rest = iter(args)
+    return [f"{word}={next(rest, '')}" if word in ("--vllm-args", "--vllm_args") else word for word in rest]
 
 
 def _dispatch(name: str, args: list[str]) -> int:

@@ -18,6 +18,7 @@ from gen.recipe import FILTER_KINDS, Recipe
 RENAMED = {("model", "name"): "model"}
 METAVARS = {"seeds": "[SEEDS ...]", "server": "URL", "against": "[DATA ...]", "map": "[FIELD=COLUMN ...]",
             "name": "NAME_OR_PATH", "domain": "TEXT", "prompts": "DIR", "rules": "[RULE ...]",
+            "vllm_args": "'ARG ...'", "vllm_python": "PATH",
             **dict.fromkeys(("evolver", "answerer", "judge", "scorer", "embedder"), "NAME_OR_URL")}  # fmt: skip
 
 

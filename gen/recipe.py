@@ -55,7 +55,8 @@ class Recipe:
         paths (their content decides, see `run_name`)."""
         return {
             "loop": self.loop, "seed": self.seed, "limit": self.source.limit, "map": dict(self.source.map),
-            "model": self.model.name, "served": bool(self.model.server), "thinking": self.model.thinking,
+            "model": self.model.name, "served": bool(self.model.server) or self.model.engine == "vllm",
+            "thinking": self.model.thinking,
             **({"thinking_budget": self.model.thought} if self.model.thought else {}),
             "roles": {role: split_engine(name)[0] or "served" for role, name in values(self.roles).items() if name},
             "params": values(self.params), "prompts": [p.ref for p in self.params.asks()],

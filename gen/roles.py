@@ -77,7 +77,8 @@ def _engine(m: Model, name: str, servers: tuple[str, ...]) -> Engine:
     engine = open_engine(
         name, servers, thinking=m.thinking, thinking_budget=m.thought, width=m.width, batch_size=m.batch_size,
         device=m.device, patience=m.patience, trust_remote_code=m.trust_remote_code, shown=shown,
-        allow_closed=m.allow_closed,
+        allow_closed=m.allow_closed, engine=m.engine, tensor_parallel=m.tensor_parallel, count=m.servers,
+        vllm_args=m.vllm_args, vllm_python=m.vllm_python, keep_server=m.keep_server, max_host_memory=m.max_host_memory,
     )  # fmt: skip
     engine.license = "apache-2.0" if shown else engine.license
     return engine
@@ -90,6 +91,8 @@ async def at_work(staff: Staff, recipe: Recipe, left_out: dict[str, str] | None,
     async with contextlib.AsyncExitStack() as opened:
         for engine in dict.fromkeys(staff.engines.values()):
             opened.push_async_callback(engine.close)
+            if hasattr(engine, "say"):
+                engine.say = say
             await engine.open()
             if remark := getattr(engine, "remark", ""):
                 say(remark)

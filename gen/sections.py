@@ -55,6 +55,20 @@ class Model:
     """Where a local model runs."""
     patience: Annotated[float, Meta(ge=0)] = 120.0
     """Seconds without any server that answers, until the run stops."""
+    engine: Literal["auto", "vllm", "local"] = "auto"
+    """What runs the model where no server is named; auto: vLLM where it is installed and a GPU is visible."""
+    tensor_parallel: Annotated[int, Meta(ge=1, le=64)] = 1
+    """GPUs that each vLLM server takes."""
+    servers: Annotated[int, Meta(ge=1, le=64)] | None = None
+    """vLLM servers to start; empty: as the visible GPUs allow, one without a GPU."""
+    vllm_args: str = ""
+    """More arguments of vLLM's, as in a shell; later ones win."""
+    vllm_python: str = ""
+    """A Python that has vLLM; empty: GEN_VLLM_PYTHON, this one, or that of the `vllm` on the PATH."""
+    keep_server: bool = False
+    """Leave the vLLM servers running at the end: the next run finds them. `gen serve --stop` ends them."""
+    max_host_memory: Annotated[float, Meta(gt=0)] | None = None
+    """GiB on the host at which a vLLM server is drained and started anew; empty: half of what was free, more."""
     trust_remote_code: bool = False
     """Let a local model run code from its repository."""
     allow_closed: bool = False

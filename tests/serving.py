@@ -282,18 +282,24 @@ class App:
         async def health(request: Any) -> Any:
             return web.Response(status=200)
 
+        async def metrics(request: Any) -> Any:
+            count = int((time.monotonic() - self.ready_at) * self.options.tokens_per_s)
+            return web.Response(text=f'# HELP\nvllm:generation_tokens_total{{engine="0",model_name="m"}} {count}.0\n')
+
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_get("/v1/models", self.models)
         app.router.add_post("/v1/chat/completions", self.chat)
         app.router.add_get("/version", version)
         app.router.add_get("/health", health)
+        if self.options.tokens_per_s is not None:
+            app.router.add_get("/metrics", metrics)
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", self.options.port, backlog=1024)
         await site.start()
         print(json.dumps({"port": runner.addresses[0][1]}), flush=True)
         parent, end = os.getppid(), time.monotonic() + self.options.lifetime
-        while os.getppid() == parent and time.monotonic() < end:
+        while (self.options.orphan or os.getppid() == parent) and time.monotonic() < end:
             await asyncio.sleep(0.3)
 
 
@@ -324,6 +330,8 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     flag("--break-at-logprobs", action="store_true")
     flag("--loading", type=float, default=0, help="seconds of 503 after the start")
     flag("--no-usage", action="store_true")
+    flag("--tokens-per-s", type=float, default=None, help="/metrics tells so many, busy or not; none: no such page")
+    flag("--orphan", action="store_true", help="outlive the parent")
     flag("--key", default="", help="bearer that is expected")
     return parser.parse_args(arguments)
 

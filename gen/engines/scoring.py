@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from gen.core import Completion, Likelihood, Message, Request, Sampling, Scoring
 from gen.engines import likelihood, wire
+from gen.engines.endpoint import Endpoint
 from gen.engines.reasoning import closing
-from gen.engines.transport import Endpoint, Limits, Refused, Transport
+from gen.engines.transport import Limits, Refused, Transport
 from gen.errors import RecipeError, Unavailable
 
 TOKENIZE, COMPLETIONS, CHAT = "/tokenize", "/v1/completions", "/v1/chat/completions"

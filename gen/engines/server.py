@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 from gen.core import Completion, Engine, Likelihood, Message, Request, Sampling, Scoring, digest
 from gen.engines import closed, scoring, wire
+from gen.engines.endpoint import Endpoint
 from gen.engines.reasoning import QUESTION, habit
-from gen.engines.transport import Endpoint, Limits, Read, Refused, Transport
+from gen.engines.transport import Limits, Read, Refused, Transport
 from gen.engines.wire import Thinking
 from gen.errors import EngineError, RecipeError, Unavailable, nearest
 

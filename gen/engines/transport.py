@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
-from urllib.parse import urlsplit
 
 import aiohttp
 
 from gen.engines import wire
+from gen.engines.endpoint import BUSY, LOADING, Endpoint, Failed, Wait
+from gen.engines.watchdog import Watchdog
 from gen.errors import RecipeError, Unavailable
 
 T = TypeVar("T")
 Read: TypeAlias = Callable[[Mapping[str, Any]], T]
 """Makes a value of a reply's JSON, or raises wire.Unreadable: then it is asked again."""
-log = logging.getLogger("gen.engines.server")
-LOG_EVERY = 30.0
-BUSY, LOADING = 429, 503
 AGAIN = (408, 409, 425, BUSY)
 """Statuses that waiting may mend, besides 5xx."""
 NO_API = "expected an OpenAI-compatible server; check --server"
@@ -33,11 +30,10 @@ STOP = {
     405: NO_API,
 }
 """Statuses that only the user can mend, and how. Every other 4xx is about the one request: it is refused."""
-FAILURES_TO_REST = 3
-REST_S, MAX_REST_S, HEALTH_S, CONNECT_S = 0.5, 15.0, 10.0, 10.0
-MISSES = 3
-"""Failed health checks in a row after which the requests in flight are given up."""
+STRETCH = 8
+"""A deadline is put off, while the server gets on, up to so many times its own length."""
 OPENING_TRIES = 3
+CONNECT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +51,8 @@ class Limits:
     request_floor_rate: float = 1.0
     pulse: float = 15.0
     """While requests wait without an answer, the server's health is asked this often."""
+    stall: float = 300.0
+    """A healthy server that tells its work, and has not read or written a token for so long, hangs."""
 
 
 @dataclass(eq=False)
@@ -63,51 +61,6 @@ class Refused(Exception):
 
     status: int
     said: str
-
-
-@dataclass(eq=False)
-class Failed(Exception):
-    """One attempt that came to nothing and says nothing about the request."""
-
-    reason: str
-    status: int = 0
-    """0 when there was no answer at all."""
-    wait: float | None = None
-    """Seconds that the server asked to wait."""
-
-
-@dataclass(eq=False, slots=True)
-class Endpoint:
-    """One URL and all that is known of it. Times are those of the event loop."""
-
-    url: str
-    failures: int = 0
-    """In a row. At FAILURES_TO_REST it rests: it is not asked until its health answers."""
-    trouble: Failed = field(default_factory=lambda: Failed("its health check fails"))
-    waiting: dict[asyncio.Timeout, float] = field(default_factory=dict)
-    """The deadline of each request in flight, and since when it has been waiting."""
-    told: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """host:port, the most of a URL that is ever shown."""
-        return urlsplit(self.url).netloc
-
-    @property
-    def is_resting(self) -> bool:
-        return self.failures >= FAILURES_TO_REST
-
-    def failed(self, failure: Failed) -> None:
-        self.trouble = failure
-        self.failures += failure.status != BUSY
-        self.tell("rests" if self.is_resting else "is asked again", failure.reason)
-
-    def tell(self, what: str, why: str) -> None:
-        """To the log, each kind of trouble at most once in LOG_EVERY seconds."""
-        now = asyncio.get_running_loop().time()
-        if now - self.told.get(what, -LOG_EVERY) >= LOG_EVERY:
-            self.told[what] = now
-            log.warning("%s %s: %s", self.name, what, why)
 
 
 class Transport:
@@ -126,7 +79,10 @@ class Transport:
         )
         self._time = asyncio.get_running_loop().time
         self._answered_at = self._time()
-        self._watches = [asyncio.create_task(self._watch(endpoint)) for endpoint in self.endpoints]
+        for endpoint in self.endpoints:
+            endpoint.changed = self._is_up.set
+        watchdogs = [Watchdog(endpoint, self._session, limits.pulse, limits.stall) for endpoint in self.endpoints]
+        self._watches = [asyncio.create_task(watchdog.run()) for watchdog in watchdogs]
 
     async def close(self) -> None:
         for watch in self._watches:
@@ -155,8 +111,8 @@ class Transport:
                 if at and failure.status not in (BUSY, LOADING):
                     is_over = attempts >= OPENING_TRIES
                 else:
-                    silence = self._time() - max(since, self._answered_at)
-                    is_over = attempts > self.limits.retries and silence > self.limits.patience
+                    silence = self._time() - max(since, self._answered_at, endpoint.returned)
+                    is_over = attempts > self.limits.retries and silence > self.limits.patience and not self._is_mended
                 if is_over:
                     raise self._unavailable(endpoint.name, f"{failure.reason}, {attempts} attempts", failure) from None
                 wait = self._delay(failure, attempts, at)
@@ -164,14 +120,23 @@ class Transport:
 
     async def _pick(self, avoid: Endpoint | None) -> Endpoint:
         """The least loaded URL that is up, `avoid` only if it is the only one. Raises Unavailable."""
-        while not (up := [endpoint for endpoint in self.endpoints if not endpoint.is_resting]):
+        while not (up := [endpoint for endpoint in self.endpoints if endpoint.is_up]):
+            if all(endpoint.lost for endpoint in self.endpoints):
+                raise Unavailable(f"{self.endpoints[0].lost}; the same command goes on where it stopped")
             self._is_up.clear()
             try:
                 await asyncio.wait_for(self._is_up.wait(), self.limits.patience)
             except TimeoutError:
+                if self._is_mended:
+                    continue
                 names, last = ", ".join(endpoint.name for endpoint in self.endpoints), self.endpoints[0].trouble
                 raise self._unavailable(names, f"no answer, at last {last.reason}", last) from None
         return min(up, key=lambda endpoint: (endpoint is avoid, len(endpoint.waiting), random.random()))
+
+    @property
+    def _is_mended(self) -> bool:
+        """Whether some server is being started again: then patience does not run out."""
+        return any(endpoint.is_mended for endpoint in self.endpoints)
 
     async def _attempt(
         self, endpoint: Endpoint, method: str, path: str, data: bytes | None, seconds: float, read: Read[T]
@@ -180,7 +145,7 @@ class Transport:
         began = self._time()
         try:
             async with asyncio.timeout(seconds) as deadline:
-                endpoint.waiting[deadline] = began
+                endpoint.waiting[deadline] = Wait(began, began + STRETCH * seconds)
                 try:
                     url = endpoint.url + path
                     async with self._session.request(method, url, data=data, allow_redirects=False) as response:
@@ -216,7 +181,7 @@ class Transport:
         self._is_up.set()
 
     def _delay(self, failure: Failed, attempts: int, at: Endpoint | None) -> float:
-        if at is None and attempts < sum(not endpoint.is_resting for endpoint in self.endpoints):
+        if at is None and attempts < sum(endpoint.is_up for endpoint in self.endpoints):
             return 0.0  # there is another server, not yet asked
         if failure.wait is not None:  # a little later than asked, and not all at the same moment
             return min(failure.wait, self.limits.patience) * random.uniform(1, 1.1) + random.uniform(0, 0.05)
@@ -229,37 +194,3 @@ class Transport:
             f"{where}: {what} (patience: {self.limits.patience:g} s); expected an OpenAI-compatible server; {advice}, "
             "then give the same command again: it goes on where it stopped"
         )
-
-    async def _watch(self, endpoint: Endpoint) -> None:
-        """Wakes the URL from its rest once it is healthy; gives up what waits there once it is no longer."""
-        rest, misses, due = REST_S, 0, 0.0
-        while True:
-            await asyncio.sleep(rest if endpoint.is_resting else min(REST_S, self.limits.pulse))
-            now = self._time()
-            if endpoint.is_resting:
-                rest, misses = min(2 * rest, MAX_REST_S), 0
-                if await self._is_healthy(endpoint) and endpoint.is_resting:
-                    # One more failure is enough to rest again: that it lives does not yet mean that it answers.
-                    endpoint.failures = FAILURES_TO_REST - 1
-                    self._is_up.set()
-                continue
-            rest = rest if endpoint.failures else REST_S
-            if now - min(endpoint.waiting.values(), default=now) < self.limits.pulse:
-                misses = 0
-            elif now >= due:
-                due = now + self.limits.pulse
-                misses = 0 if await self._is_healthy(endpoint) else misses + 1
-            if misses >= MISSES:
-                endpoint.failures = FAILURES_TO_REST
-                endpoint.tell("rests", "requests wait and its health check fails")
-                for deadline in endpoint.waiting:
-                    if not deadline.expired():
-                        deadline.reschedule(self._time())
-
-    async def _is_healthy(self, endpoint: Endpoint) -> bool:
-        """Whether anything sound answers there: also a server that has no /health, but not one that fails."""
-        try:
-            async with asyncio.timeout(HEALTH_S), self._session.get(f"{endpoint.url}/health") as response:
-                return response.status < 500
-        except (TimeoutError, aiohttp.ClientError, OSError):
-            return False

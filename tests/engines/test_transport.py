@@ -108,7 +108,7 @@ def test_a_server_that_hangs_is_found_by_its_pulse_and_the_other_one_asked() -> 
         return done
 
     with pytest.MonkeyPatch.context() as patch, serve(delay=1000) as one, serve(delay=1000) as two:
-        patch.setattr("gen.engines.transport.HEALTH_S", 0.3)
+        patch.setattr("gen.engines.watchdog.HEALTH_S", 0.3)
         done = asyncio.run(run(one, two))
         assert len(one.requests()) == 4
     assert all(c.text for c in done)
@@ -121,6 +121,38 @@ def test_a_slow_server_is_waited_for_and_a_deadline_passed_is_asked_again() -> N
         assert done.text
         with pytest.raises(Unavailable, match=r"no answer within 0\.\d+ s"):
             ask([server.url], question(), request_floor=0.05, request_floor_rate=1e9, patience=0.2, retries=2)
+
+
+def test_a_request_past_its_deadline_goes_on_as_long_as_the_server_tells_of_tokens() -> None:
+    late: dict[str, Any] = {"request_floor": 0.3, "request_floor_rate": 1e9, "pulse": 0.05, "patience": 0.2, "retries": 1}
+    with serve(delay=1200, tokens_per_s=1000) as server:
+        (done,) = ask([server.url], question(), **late)
+        assert done.text
+        assert len(server.requests()) == 1
+    with serve(delay=1200, tokens_per_s=0) as server, pytest.raises(Unavailable, match=r"no answer within 0\.\d+ s"):
+        ask([server.url], question(), **late)
+
+
+def test_a_deadline_is_not_put_off_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gen.engines.transport.STRETCH", 2)
+    with serve(delay=20_000, tokens_per_s=1000) as server, pytest.raises(Unavailable, match=r"no answer within 0\.6"):
+        ask([server.url], question(), request_floor=0.3, request_floor_rate=1e9, pulse=0.05, patience=0.2, retries=0)
+
+
+def test_a_healthy_server_that_reads_and_writes_no_token_hangs_and_the_other_one_is_asked() -> None:
+    async def run(one: Any, two: Any) -> list[Completion]:
+        engine = Server([one.url, two.url], width=8, **QUICK, pulse=0.1, stall=0.5)
+        await engine.open()
+        tasks = [asyncio.create_task(engine.complete(question(seed=n))) for n in range(8)]
+        done = await asyncio.gather(*tasks)
+        await engine.close()
+        return done
+
+    with serve(delay=60_000, tokens_per_s=0) as one, serve(delay=100, tokens_per_s=500) as two:
+        done = asyncio.run(run(one, two))
+        assert len(one.requests()) >= 4
+        assert len(two.requests("done")) == 8
+    assert all(c.text for c in done)
 
 
 # -- many at once ---------------------------------------------------------------------------------

@@ -1,0 +1,96 @@
+"""Looks after one URL while requests wait there: does it live, does it get on, may a rest end?"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+
+import aiohttp
+
+from gen.engines.endpoint import FAILURES_TO_REST, Endpoint
+
+REST_S, MAX_REST_S, HEALTH_S = 0.5, 15.0, 10.0
+MISSES = 3
+"""Failed health checks in a row after which the requests in flight are given up."""
+TOKENS = re.compile(rb"^\w+:(?:prompt_tokens|generation_tokens|tokens_predicted)_total(?:\{[^\n}]*\})? +(\S+)", re.M)
+"""What vLLM, SGLang and llama.cpp count of their work, at /metrics."""
+
+
+@dataclass(eq=False, slots=True)
+class Watchdog:
+    """A deadline is only a guess, made from max_tokens: where the server tells how many tokens it has read and
+    written, a request goes on beyond it as long as that number grows, and is given up when it has not grown for
+    `stall` seconds, healthy or not. Where it does not tell, health and deadline decide."""
+
+    endpoint: Endpoint
+    session: aiohttp.ClientSession
+    pulse: float
+    """Seconds between two looks, and after which a request counts as waiting long."""
+    stall: float
+    misses: int = 0
+    tokens: float | None = None
+    """Read and written by the server, at the last look."""
+    grew: float = 0.0
+    """When that number last grew."""
+
+    async def run(self) -> None:
+        endpoint, rest, due = self.endpoint, REST_S, 0.0
+        clock = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(rest if endpoint.is_resting else min(REST_S, self.pulse))
+            now = clock()
+            if endpoint.is_mended or endpoint.lost:
+                self.misses, rest = 0, REST_S
+            elif endpoint.is_resting:
+                self.misses, rest = 0, min(2 * rest, MAX_REST_S)
+                if await self._is_healthy() and endpoint.is_resting:
+                    # One more failure is enough to rest again: that it lives does not yet mean that it answers.
+                    endpoint.failures = FAILURES_TO_REST - 1
+                    endpoint.changed()
+            else:
+                rest = rest if endpoint.failures else REST_S
+                oldest = min((wait.since for wait in endpoint.waiting.values()), default=now)
+                if now - oldest < self.pulse:
+                    self.misses = 0
+                elif now >= due:
+                    due = now + self.pulse
+                    await self._look(oldest)
+
+    async def _look(self, oldest: float) -> None:
+        self.misses = 0 if await self._is_healthy() else self.misses + 1
+        if self.misses >= MISSES:
+            self.endpoint.abandon("requests wait and its health check fails")
+            return
+        count, now = await self._count(), asyncio.get_running_loop().time()
+        if count is None:
+            return
+        if count != self.tokens:
+            self.tokens, self.grew = count, now
+            for deadline, wait in self.endpoint.waiting.items():
+                if not deadline.expired():
+                    later = min(wait.latest, now + 4 * self.pulse)
+                    deadline.reschedule(max(deadline.when() or later, later))
+        elif (still := now - max(self.grew, oldest)) > self.stall:
+            self.endpoint.abandon(f"it hangs: requests wait, and no token was read or written for {still:.3g} s")
+
+    async def _is_healthy(self) -> bool:
+        """Whether anything sound answers there: also a server that has no /health, but not one that fails."""
+        return (await self._get("/health"))[0] < 500
+
+    async def _count(self) -> float | None:
+        """Tokens that the server has read and written so far; None where it does not tell."""
+        status, told = await self._get("/metrics")
+        found = TOKENS.findall(told) if status == 200 else []
+        try:
+            return sum(map(float, found)) if found else None
+        except ValueError:
+            return None
+
+    async def _get(self, page: str) -> tuple[int, bytes]:
+        """Status and body; 599 for no answer."""
+        try:
+            async with asyncio.timeout(HEALTH_S), self.session.get(f"{self.endpoint.url}{page}") as response:
+                return response.status, await response.read()
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            return 599, b""
