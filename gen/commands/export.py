@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from rich.console import Console
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from gen.card import CardFacts, card
 from gen.commands import render
@@ -27,12 +28,13 @@ from gen.pool import Pool
 from gen.publish import facts_of
 
 OUT = Console(highlight=False, markup=False)
+TO, TEST = arg(metavar="FILE|FOLDER|hub:ORG/NAME", help_behavior_hint=""), arg(metavar="N|SHARE", help_behavior_hint="")
 
 
 def export(
-    folder: Positional[Path], format: Format = "messages", to: str = "", reasoning: Reasoning = "drop",
-    plain: bool = False, redact: bool = False, test: str = "", push: bool = False, public: bool = False,
-    yes: bool = False, json: bool = False,
+    folder: Positional[Path], format: Format = "messages", to: Annotated[str, TO] = "", reasoning: Reasoning = "drop",
+    plain: bool = False, redact: bool = False, test: Annotated[str, TEST] = "", push: bool = False,
+    public: bool = False, yes: bool = False, json: bool = False,
 ) -> int:  # fmt: skip
     """Write what was kept in a trainer's format.
 
@@ -54,18 +56,19 @@ def export(
     order = Order(Form(format, plain, reasoning), redact, amount(test) if test else None)
     _check(to, order, hub_only={"--push": push, "--public": public, "--yes": yes})
     repo = check_name(to) if to.startswith("hub:") else ""
+    say = render.print_json if json else _say
     with open_run(folder) as pool:
         run = Export(pool, order)
         if not to:
             run.to_stream(sys.stdout)
             return 0
         if repo:
-            told = _hub(pool, folder, run, order, repo, push=push, public=public, yes=yes)
+            told = _hub(pool, folder, run, order, repo, push=push, public=public, yes=yes, say=say)
         elif kind_of(Path(to)):
             told = {"file": to} | _counts(run.to_file(Path(to)))
         else:
             told = {"folder": to} | _repository(pool, folder, run, order, Path(to))
-    render.print_json(told) if json else _say(told)
+    say(told)
     return 0
 
 
@@ -96,16 +99,17 @@ def _repository(pool: Pool, folder: Path, run: Export, order: Order, to: Path) -
 
 
 def _hub(
-    pool: Pool, folder: Path, run: Export, order: Order, repo: str, *, push: bool, public: bool, yes: bool
-) -> dict[str, Any]:
+    pool: Pool, folder: Path, run: Export, order: Order, repo: str, *, push: bool, public: bool, yes: bool,
+    say: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:  # fmt: skip
     """What would be uploaded, made and looked at in full; with `push`, uploaded."""
     with tempfile.TemporaryDirectory() as place:
         made = Path(place) / repo.rpartition("/")[2]
-        told = {"hub": repo, "public": public, "pushed": ""} | _repository(pool, folder, run, order, made)
+        told = {"hub": repo, "public": public} | _repository(pool, folder, run, order, made)
         if not push:
-            return told
+            return told | {"pushed": ""}
         if told["warnings"] and not yes:
-            _say(told)
+            say(told)
             raise UserError(f"hub:{repo}: nothing was uploaded; mend what is warned of (--redact), or add --yes")
         return told | {"pushed": upload(made, repo, public=public)}
 
@@ -123,14 +127,15 @@ def _say(told: dict[str, Any]) -> None:
     rows = " + ".join(f"{n:,} {split}" if many else f"{n:,}" for split, n in splits.items()) or "0"
     left = "".join(f"; {count:,} left out: {reason}" for reason, count in told["skipped"].items())
     left += "".join(f"; {count:,} {kind} replaced" for kind, count in sorted(told["redacted"].items()))
-    line(f"{rows} rows in {told.get('file') or told.get('folder') or 'hub:' + told['hub']}{left}")
+    rows += " row" if sum(splits.values()) == 1 else " rows"
+    line(f"{rows} in {told.get('file') or told.get('folder') or 'hub:' + told['hub']}{left}")
     for name, size in told.get("files", {}).items():
         line(f"  {name}  {size:,} bytes")
     if "licence" in told:
         line(f"licence: {told['licence']}")
     for warning in told.get("warnings", ()):
         line(f"warning: {warning}")
-    if "hub" in told:
+    if "pushed" in told:
         kind = "public" if told["public"] else "private"
         dry = f"nothing was uploaded; --push does it, to a {kind} repository"
         line(f"uploaded: {told['pushed']}" if told["pushed"] else dry)

@@ -99,9 +99,21 @@ def _columns(value: Any) -> dict[str, Any]:
             return {**rest, "instruction": told, **first} | ({"instances": others} if others else {})
         case {"instruction": _, "instances": found} if found != [] and not _listed(value):
             raise ValueError(f"'instances' is {found!r:.60}; [{{\"input\": ..., \"output\": ...}}] is allowed")
+        case {"chosen": str() | list() as answer, **rest} if not any(c in rest for c in COLUMNS["response"]):
+            return _preferred(answer, rest)
         case dict():
             return value
     raise ValueError(f"the row is {value!r:.60}; an object or a text is needed")
+
+
+def _preferred(answer: str | list[Any], rest: dict[Any, Any]) -> dict[str, Any]:
+    """A row of a preference dataset, whose better answer is the answer; its `rejected` stays (`gen.export.pairs`).
+    A list holds turns: the answer alone, or the whole conversation."""
+    if isinstance(answer, str):
+        return {**rest, "output": answer}
+    asked = rest.pop("prompt", None)
+    before = asked if isinstance(asked, list) else [{"role": "user", "content": asked}] if len(answer) == 1 else []
+    return {**rest, "messages": [*before, *answer]}
 
 
 def _listed(row: dict[str, Any]) -> str | None:

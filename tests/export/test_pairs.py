@@ -110,3 +110,27 @@ def test_both_answers_of_a_pair_are_redacted_alike(pool, tmp_path):
     assert '"rejected": [{"role": "assistant", "content": "[EMAIL_2], [EMAIL_1]"}]' in text
     assert "gmail" not in text
     assert tally.redacted["EMAIL"] == 5
+
+
+def test_rows_of_preference_datasets_are_seeds_that_carry_their_pair(pool, tmp_path):
+    """Plain, with turns as answers, and with whole conversations (implicit prompts), as TRL names them."""
+    import json
+
+    from gen.seeds import read_seeds
+
+    user, good, bad = ({"role": r, "content": t} for r, t in (("user", "Why?"), ("assistant", "Good."), ("assistant", "Bad.")))
+    rows = [
+        {"prompt": "Why?", "chosen": "Good.", "rejected": "Bad."},
+        {"prompt": [user], "chosen": [good], "rejected": [bad]},
+        {"prompt": "Why?", "chosen": [user, good], "rejected": [user, bad]},
+        {"chosen": [user, good], "rejected": [user, bad]},
+        {"prompt": "Why?", "chosen": [good], "rejected": [bad]},
+    ]
+    seeds = []
+    for row in rows:
+        (tmp_path / "pairs.jsonl").write_text(json.dumps(row) + "\n")
+        [seed] = read_seeds([tmp_path / "pairs.jsonl"]).samples
+        assert (seed.instruction, seed.response, seed.turns, list(seed.meta)) == ("Why?", "Good.", (), ["rejected"])
+        seeds.append(replace(seed, id=f"s{len(seeds)}"))
+    fill(pool, *((seed, None, KEEP) for seed in seeds))
+    assert found(pool) == [(seed.id, "Good.", "Bad.") for seed in seeds]
