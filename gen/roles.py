@@ -57,10 +57,12 @@ def hire(recipe: Recipe, gate: Gate) -> Staff:
             made[which] = _engine(recipe.model, *which)
         staff.engines[role] = made[which]
     if gate.encoded:
-        from gen.engines.embedder import open_embedder  # type: ignore[import-not-found,import-untyped,unused-ignore]
+        from gen.engines.embedder import open_embedder
 
         m = recipe.model
-        staff.embedder = open_embedder(recipe.roles.embedder, device=m.device, patience=m.patience)
+        staff.embedder = open_embedder(
+            recipe.roles.embedder, device=m.device, patience=m.patience, allow_closed=m.allow_closed
+        )
     if any(getattr(f, "reuse", False) for f in gate.scorers.values()):
         engine: Any = staff.engines["answerer"]
         engine.tells_likelihood = engine is staff.engines["scorer"]

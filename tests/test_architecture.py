@@ -22,7 +22,7 @@ STRANGERS = {"gen.engines", "gen.loops", "filters"}
 """Rooms of the second floor that do not know one another."""
 FILTERS_MAY = {"gen.core", "gen.errors", "gen.prompts", "gen.catalog", "gen.text", "filters"}
 ASYNC = {"gen.scoring", "gen.rollout", "gen.journal", "gen.assess", "gen.roles", "gen.rounds", "gen.job", "gen.progress", "gen.engines", "gen.pool", "gen.store", "gen.core"}
-HEAVY = ("numpy", "torch", "transformers", "vllm", "ray", "datasets", "pyarrow", "rapidfuzz")
+HEAVY = ("numpy", "torch", "transformers", "vllm", "ray", "datasets", "pyarrow", "rapidfuzz", "sentence_transformers")
 
 
 def module(path: Path) -> str:
