@@ -36,7 +36,7 @@ def open_embedder(
 ) -> Embedder:  # fmt: skip
     """The embedder of a role: `URL` or `MODEL@URL` (several with commas) is a server, any other name a model of
     sentence-transformers by folder or hub name, none the bundled all-MiniLM-L6-v2. Nothing is loaded before `open`."""
-    if served := re.fullmatch(r"(?:(.+)@)?(https?://.+)", name):
+    if served := re.fullmatch(r"(?:(.+)@)?(https?://.*)", name):
         urls = [url.strip().removesuffix("/").removesuffix("/embeddings") for url in served[2].split(",")]
         return ServedEmbedder(urls, served[1], width=width or 64, allow_closed=allow_closed, patience=patience)
     from gen.engines.encoder import LocalEmbedder

@@ -30,13 +30,13 @@ def at_angle(degrees):
 
 
 def plain(kept, new, x):
-    """(value, id of the first that reaches it) by comparing with one after the other, in whole numbers of 2^-48."""
+    """(value, id of the first that reaches it) by comparing with one after the other, in whole multiples of 2^-48."""
     best = (None, None)
     for old, y in kept:
         if old.lineage.root != new.lineage.root:
-            a, b = ([int(v * 2**24) for v in floats(z)] for z in (x, y))
-            dot, aa, bb = (sum(p * q for p, q in zip(v, w, strict=True)) for v, w in ((a, b), (a, a), (b, b)))
-            cosine = dot / 2**48 / math.sqrt((aa / 2**48) * (bb / 2**48))
+            a, b = ((floats(z) * 2**24).astype("i8") for z in (x, y))
+            dot, aa, bb = (int(p @ q) / 2**48 for p, q in ((a, b), (a, a), (b, b)))
+            cosine = dot / math.sqrt(aa * bb)
             if best[0] is None or cosine > best[0]:
                 best = (cosine, old.id)
     return best
@@ -161,3 +161,40 @@ def test_values_are_sklearns():
         verdict = index.judge(sample("new"), x)
         assert verdict.value == pytest.approx(row.max(), abs=6e-7)
         assert verdict.nearest == f"s{row.argmax()}"
+
+
+def at_cosine(rng, centre, cosine):
+    """A random direction whose cosine with `centre` is this, up to the rounding to float16."""
+    away = rng.normal(size=len(centre))
+    away -= away @ centre * centre
+    return vector(*(cosine * centre + math.sqrt(1 - cosine**2) * away / np.linalg.norm(away)))
+
+
+def test_what_float32_cannot_tell_apart_is_decided_in_float64():
+    rng = np.random.default_rng(3)
+    centre = floats(vector(*rng.normal(size=384)))
+    centre /= np.linalg.norm(centre)
+    new, x = sample("new"), vector(*centre)
+    old = [(sample(f"s{i}"), at_cosine(rng, centre, 0.9)) for i in range(400)]
+    cosines = [plain([pair], new, x)[0] for pair in old]
+    assert max(cosines) - min(cosines) < 1e-4
+    assert sum(abs(cosine - 0.9) < 1e-5 for cosine in cosines) > 50
+    for (alone, y), cosine in zip(old, cosines, strict=True):
+        index = Semantic(threshold=0.9).open()
+        index.admit(alone, y)
+        assert index.judge(new, x).keep == (round(cosine, 6) <= 0.9)
+    index = Semantic(threshold=0.9).open()
+    for count, pair in enumerate(old, 1):
+        index.admit(*pair)
+        verdict = index.judge(new, x)
+        best = max(cosines[:count])
+        assert (verdict.value, verdict.nearest) == (round(best, 6), old[cosines.index(best)][0].id)
+
+
+def test_sums_of_products_are_exact_in_any_order():
+    """What the float64 comparison rests on, for the largest sums there are: unit vectors of few and of many numbers."""
+    rng = np.random.default_rng(8)
+    for width in (1, 2, 384, 4096):
+        x, y = floats(vector(*rng.normal(size=width))), floats(vector(*rng.normal(size=width) ** 3))
+        sums = {float(sum((x * y)[rng.permutation(width)].tolist())) for _ in range(20)}
+        assert sums == {math.fsum(x * y)} == {float(x @ y)}
