@@ -21,6 +21,7 @@ VERBS = {
     "funnel": "how many candidates came to which end, by round and reason",
     "regate": "judge all candidates again by another gate, without asking the model anything",
     "export": "write the dataset in a trainer's format: to a file, a dataset folder, the hub",
+    "estimate": "what a run will cost, before it is begun: calls, tokens, time, bytes",
     "doctor": "what is installed, which GPUs, models and servers are here, and what is missing",
     "score": "a score of every row of any dataset, such as IFD",
     "loops": "the loops, where they come from, their parameters",
@@ -29,7 +30,7 @@ VERBS = {
 }
 MODULES = {
     "run": "run", "regate": "run", "show": "look", "funnel": "look", "export": "export", "doctor": "doctor",
-    "score": "score", "serve": "serve",
+    "estimate": "estimate", "score": "score", "serve": "serve",
 }  # fmt: skip
 """The module of `gen.commands` where a verb lives; the others are in `parts`."""
 
@@ -86,6 +87,8 @@ def _dispatch(name: str, args: list[str]) -> int:
     if name in loops:
         return int(module.loop(name.replace("-", "_"), args))
     verb = getattr(module, name)
+    if name == "estimate":  # takes the flags of a loop
+        return int(verb(args))
     return int(tyro.cli(verb, args=args, prog=f"gen {name}", config=(tyro.conf.FlagCreatePairsOff,)))
 
 

@@ -7,7 +7,7 @@ import itertools
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -48,22 +48,29 @@ class Output:
     """Print the report as JSON."""
 
 
+OUTPUT = ("output", Annotated[Output, tyro.conf.OmitArgPrefixes], Output())
+
+
 def loop(name: str, rest: Sequence[str]) -> int:
     """`gen LOOP [SEEDS...] ...`"""
     title = name.replace("_", "-")
-    every = not {"-h", "--help"} & set(rest)  # the flags of each filter are left out of the short help
-    rest = ["--help" if a == "--help-all" else a for a in rest]
-    base = _base(name, rest)
-    output = ("output", Annotated[Output, tyro.conf.OmitArgPrefixes], Output())
-    cls = flag_class(name, base, [output], every_filter=every)
-    about = f"{type(base.params).passport.source}. `--help-all` adds the flags of every filter."
-    flags = tyro.cli(cls, args=rest, prog=f"gen {title}", description=about)
-    recipe = to_recipe(base, flags)
+    recipe, flags = parse(name, rest, f"gen {title}", [OUTPUT])
     if flags.output.print_recipe:
         Console(highlight=False, markup=False).out(recipes.to_toml(recipe), end="")
         return 0
     o = flags.output
     return make(recipe, o.out, command=shlex.join(["gen", title, *rest]), quiet=o.quiet, json=o.json)
+
+
+def parse(name: str, rest: Sequence[str], prog: str, extra: Sequence[tuple[str, Any, Any]]) -> tuple[Recipe, Any]:
+    """The recipe that the flags of a loop amount to, and all flags, with the groups of `extra` before them."""
+    every = not {"-h", "--help"} & set(rest)  # the flags of each filter are left out of the short help
+    rest = ["--help" if a == "--help-all" else a for a in rest]
+    base = _base(name, rest)
+    cls = flag_class(name, base, extra, every_filter=every)
+    about = f"{type(base.params).passport.source}. `--help-all` adds the flags of every filter."
+    flags = tyro.cli(cls, args=rest, prog=prog, description=about)
+    return to_recipe(base, flags), flags
 
 
 def _base(loop: str, args: Sequence[str]) -> Recipe:
