@@ -34,11 +34,11 @@ def _sound(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except pyarrow.ArrowException as error:
-        what = "damaged, or no Parquet or Arrow file" if isinstance(error, pyarrow.ArrowInvalid) else "not readable"
-        raise InputError(f"{path}: {what} ({_line(error)}); write it again, or make it JSONL") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({_line(error)}); check the file and its permissions") from None
+    except (pyarrow.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+        raise InputError(f"{path}: damaged, or nothing that pyarrow can read ({_line(error)}); write it again, or make "
+                         "it JSONL") from None
 
 
 def _line(error: Exception) -> str:

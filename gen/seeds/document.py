@@ -95,7 +95,7 @@ class _Text:
             problem = "the value is too long"
             try:
                 value, end = DECODER.raw_decode(self._text, self._at)
-                if end < len(self._text) or self._ended:  # else a number may go on
+                if len(self._text) - end > 2 or self._ended:  # else a number may go on: `1` of `1e+5`
                     self._at = end
                     return value
             except json.JSONDecodeError as error:

@@ -37,20 +37,22 @@ def files(path: Path, card: Mapping[str, Any], wanted: str) -> tuple[list[Path],
     found = _below(path)
     if not found:
         raise InputError(f"{path}: no file in this folder is read; allowed: {', '.join(KINDS)}")
-    configs = {str(c.get("config_name", "default")): c["data_files"]
-               for c in listed(card.get("configs")) if isinstance(c, dict) and c.get("data_files")}
+    configs = {str(c.get("config_name", "default")): c for c in listed(card.get("configs"))
+               if isinstance(c, dict) and (c.get("data_files") or c.get("data_dir"))}
     if config and config not in configs:
         raise InputError(f"{path}:{config}: no such configuration in its README.md; {nearest(config, configs)}")
-    if not configs:
-        return _by_name(path, found, split)
-    splits = _splits(configs.get(config or "default") or next(iter(configs.values())))
+    chosen = configs.get(config or "default") or next(iter(configs.values()), {})
+    if not chosen.get("data_files"):
+        inside = str(chosen.get("data_dir", "."))
+        return _by_name(path, [file for file in found if file.is_relative_to(path / inside)], split)
+    splits = _splits(chosen["data_files"])
     if split and split not in splits:
         raise InputError(f"{path}#{split}: no such split in its README.md; {nearest(split, splits)}")
     patterns = [*map(str, listed(splits.get(split or "train") or next(iter(splits.values()))))]
-    chosen = [f for f in found if any(fnmatch.fnmatch(str(f.relative_to(path)), pattern) for pattern in patterns)]
-    if not chosen:
+    named = [f for f in found if any(fnmatch.fnmatch(str(f.relative_to(path)), pattern) for pattern in patterns)]
+    if not named:
         raise InputError(f"{path}: its README.md names {', '.join(patterns)}, but no file here that is read")
-    return chosen, []
+    return named, []
 
 
 def _below(path: Path) -> list[Path]:
@@ -76,9 +78,7 @@ def _split(path: Path) -> str:
 
 
 def _splits(files: Any) -> dict[str, Any]:
-    """Split -> patterns, from any of the ways in which a card says it."""
-    if isinstance(files, dict):
-        return files
+    """Split -> patterns, from either of the ways in which a card says it."""
     if isinstance(files, list) and all(isinstance(f, dict) for f in files):
         return {str(f.get("split", "train")): f.get("path") for f in files}
     return {"train": files}

@@ -44,9 +44,12 @@ class HubName:
 def hub_dataset(name: HubName) -> Origin:
     """The dataset at the commit for which its revision stands now (none: its main branch). Raises InputError where
     the hub does not know it or cannot be reached."""
-    with _explained(name, "it cannot be asked for ({}); check the spelling or the network"):
-        from huggingface_hub import HfApi
+    with _explained(name, f"no such file or folder is here, and as a dataset of the hub ({FORM})"):
+        from huggingface_hub import HfApi, constants
+        from huggingface_hub.utils import disable_progress_bars
 
+        disable_progress_bars()
+        constants.HF_HUB_DISABLE_TELEMETRY = True  # else each request tells which libraries are installed
         info = HfApi().dataset_info(name.repo, revision=name.revision or None, timeout=TIMEOUT)
     card = info.card_data.to_dict() if info.card_data else {}
     split = f"#{name.split}" if name.split else ""
@@ -55,7 +58,7 @@ def hub_dataset(name: HubName) -> Origin:
 
 
 def _rows(name: HubName, commit: str) -> Rows:
-    with _explained(name, "it cannot be read ({}); check configuration and split"):
+    with _explained(name, "a dataset of the hub, but"):
         import datasets
 
         datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # a request to a third party, which counts users
@@ -72,18 +75,17 @@ def _batches(splits: Mapping[str, Any], name: HubName) -> Iterator[Any]:
 
 
 @contextmanager
-def _explained(name: HubName, otherwise: str) -> Iterator[None]:
-    """Whatever goes wrong on the way to a hub, as an error that names both readings of the name."""
+def _explained(name: HubName, said: str) -> Iterator[None]:
+    """Whatever goes wrong on the way to a hub, as an error that says `said` and why."""
     try:
         yield
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"{name.repo}: no such file or folder is here, and as a dataset of the hub ({FORM}) "
-                         f"{_reason(error, name, otherwise)}") from None
+        raise InputError(f"{name.repo}: {said} {_reason(error, name)}") from None
 
 
-def _reason(error: Exception, name: HubName, otherwise: str) -> str:
+def _reason(error: Exception, name: HubName) -> str:
     from huggingface_hub import errors
 
     match error:
@@ -93,4 +95,5 @@ def _reason(error: Exception, name: HubName, otherwise: str) -> str:
             return f"it has no revision {name.revision!r}; give a branch, tag or commit that exists"
         case errors.RepositoryNotFoundError():
             return "it does not exist, or needs a token; check the spelling, or set HF_TOKEN"
-    return f"{otherwise.format(type(error).__name__ + ': ' + ' '.join(str(error).split())[:300])}"
+    line = " ".join(str(error).split())[:300]
+    return f"it cannot be read ({type(error).__name__}: {line}); check name, configuration, split and network"

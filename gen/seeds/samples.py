@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -88,7 +89,12 @@ class Shape:
         if self.mapping is not None:
             return {f: self.mapping.get(f, "") for f in TEXTS} | (
                 {"instruction": column} if (column := self.mapping.get("messages")) else {})
-        return {f: next((c for c in COLUMNS[f] if c in row), "") for f in TEXTS}
+        return _usual(tuple(row))
+
+
+@functools.lru_cache(1024)
+def _usual(names: tuple[str, ...]) -> dict[str, str]:
+    return {f: next((c for c in COLUMNS[f] if c in names), "") for f in TEXTS}
 
 
 def _columns(value: Any) -> dict[str, Any]:
@@ -127,7 +133,7 @@ def _sample(row: dict[str, Any], columns: dict[str, str], turns: tuple[Message, 
     text = {}
     for name, column in columns.items():
         found = row.get(column) if column else ""
-        if not isinstance(found, str | None):
+        if found is not None and not isinstance(found, str):
             raise ValueError(f"{column!r} is {found!r:.60}; a text is needed")
         text[name] = found if found and not found.isspace() else ""
     instruction, given, response, system = (text[f] for f in TEXTS)

@@ -17,7 +17,7 @@ from gen.seeds.place import BadRow, Rows
 
 def table_rows(path: Path, max_line: int) -> Rows:
     """The rows of a CSV file, told by the line where they begin; the delimiter is the one of `, ; tab |` that parts
-    the first row most. A row that is no row of the table is a ValueError."""
+    the first row most, in a .tsv first of all the tab. A row that is no row of the table is a ValueError."""
     csv.field_size_limit(max(csv.field_size_limit(), max_line))
     with opened(path) as stream:
         delimiter = _delimiter(path, stream)
@@ -70,9 +70,11 @@ def _delimiter(path: Path, stream: BufferedReader) -> str:
     check_text(path, stream)
     head = stream.read(1 << 16).decode("utf-8", "replace")
     found = {}
-    for delimiter in "\t,;|" if kind(path) == ".tsv" else ",;\t|":
+    for delimiter in ",;\t|":
         rows = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
         found[delimiter] = max((len(row) for row in itertools.islice(rows, 1)), default=0)
+    if kind(path) == ".tsv" and found["\t"] > 1:
+        return "\t"
     return max(found, key=lambda delimiter: found[delimiter])  # the first of equals
 
 

@@ -16,7 +16,7 @@ from gen.errors import InputError
 from gen.export.write import write_dataset
 from gen.seeds import BadRow, Noted, read_against, read_seeds
 
-DATA = (Path(__file__).parents[1] / "../shared/data").resolve()
+DATA = (Path(__file__).parents[2] / "../shared/data").resolve()
 real = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real data sets are not at {DATA}")
 ASK = {"instruction": "Sort 3 1 2"}
 
