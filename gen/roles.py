@@ -35,7 +35,8 @@ class Staff:
     @property
     def closed(self) -> list[tuple[str, str, str]]:
         """(role, model, whose it is) of the engines whose weights are closed."""
-        return [(role, e.model, whose) for role, e in self.engines.items() if (whose := getattr(e, "closed", ""))]
+        everyone: dict[str, Any] = {**self.engines, **({"embedder": self.embedder} if self.embedder else {})}
+        return [(role, e.model, whose) for role, e in everyone.items() if (whose := getattr(e, "closed", ""))]
 
     @property
     def models(self) -> list[tuple[str, str, str, str]]:

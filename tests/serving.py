@@ -225,6 +225,8 @@ class App:
 
         if refusal := self.refuse_key(request):
             return refusal
+        if self.options.embeds == "only":
+            return web.json_response({"error": {"message": "The model does not support Chat Completions"}}, status=400)
         raw = await request.read()
         body = json.loads(raw)
         if body.get("logprobs"):
@@ -279,6 +281,13 @@ class App:
         async def version(request: Any) -> Any:
             return web.json_response({"version": self.options.version}, status=200 if self.options.version else 404)
 
+        async def embeddings(request: Any) -> Any:
+            if self.options.embeds == "no":
+                return web.json_response({"error": {"message": "Not Found"}}, status=404)
+            text = (await request.json())["input"]
+            vector = [number(i, text) % 1000 - 500 for i in range(8)]
+            return web.json_response({"data": [{"index": 0, "embedding": vector}], "model": "x", "object": "list"})
+
         async def health(request: Any) -> Any:
             return web.Response(status=200)
 
@@ -289,6 +298,7 @@ class App:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_get("/v1/models", self.models)
         app.router.add_post("/v1/chat/completions", self.chat)
+        app.router.add_post("/v1/embeddings", embeddings)
         app.router.add_get("/version", version)
         app.router.add_get("/health", health)
         if self.options.tokens_per_s is not None:
@@ -332,6 +342,7 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     flag("--no-usage", action="store_true")
     flag("--tokens-per-s", type=float, default=None, help="/metrics tells so many, busy or not; none: no such page")
     flag("--orphan", action="store_true", help="outlive the parent")
+    flag("--embeds", default="no", choices=["no", "too", "only"], help="/v1/embeddings, beside or instead of chats")
     flag("--key", default="", help="bearer that is expected")
     return parser.parse_args(arguments)
 

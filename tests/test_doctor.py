@@ -56,18 +56,19 @@ def test_a_library_that_is_missing_or_too_old_is_a_problem(monkeypatch: pytest.M
 
 def test_vllm_is_looked_for_where_it_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho 0.32.0\n")
-    python.chmod(0o755)
-    for version, status in (("0.32.0", "ok"), ("0.8.1", "note")):
-        python.write_text(f"#!/bin/sh\necho {version}\n")
-        monkeypatch.setenv("GEN_VLLM_PYTHON", str(python))
+    monkeypatch.setenv("GEN_VLLM_PYTHON", str(python))
+    for version, status in (("0.32.0", "ok"), ("0.8.1", "note"), ("0.99.0", "note")):
+        told = json.dumps({"version": version, "folder": "", "is_cpu": True})
+        python.write_text(f"#!/bin/sh\necho '{told}'\n")
+        python.chmod(0o755)
         found = doctor.vllm()
-        assert (found.status, found.found) == (status, f"{version} (GEN_VLLM_PYTHON)")
+        assert (found.status, found.found) == (status, f"{version} (CPU build), {python}")
+        assert ("gen is made for" in found.advice) is (status == "note")
     monkeypatch.setenv("GEN_VLLM_PYTHON", str(tmp_path / "nowhere"))
-    assert doctor.vllm().status == "problem"
+    assert (doctor.vllm().status, "no such program" in doctor.vllm().found) == ("problem", True)
     monkeypatch.delenv("GEN_VLLM_PYTHON")
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
     assert (doctor.vllm().status, doctor.vllm().found) == ("note", "not installed")
 
 
@@ -122,8 +123,10 @@ def test_servers_are_told_by_what_they_can() -> None:
         Seen("http://me:secret@host:9/v1", True, "one with a user name; a key goes into GEN_API_KEY"),
         Seen("http://127.0.0.1:8080", False, "answered 404; check"),
         Seen("http://127.0.0.1:1", True, "", "r1", "r1 thinks", "", "it has no /tokenize", False),
+        Seen("http://127.0.0.1:2", True, "", "minilm", chats=False, embeds=True),
     ]
-    able, odd, other, thinker = doctor.servers(seen)
+    able, odd, other, thinker, encoder = doctor.servers(seen)
+    assert (encoder.status, encoder.found) == ("ok", "minilm; embeddings")
     assert (able.status, able.found) == ("ok", "tiny; chat, grammar, log-probabilities (IFD)")
     assert (odd.what, odd.status, odd.advice) == ("host:9", "problem", "a key goes into GEN_API_KEY")
     assert other.status == "note"

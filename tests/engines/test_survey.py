@@ -37,6 +37,13 @@ def test_a_server_that_ignores_schemas_or_thinks_anyway_is_told_apart() -> None:
     assert named[0].model == "b"
 
 
+def test_a_server_of_an_encoder_is_known_for_what_it_is() -> None:
+    with serving.serve(embeds="only", models="minilm") as encoder, serving.serve(embeds="too") as both:
+        one, two = survey([encoder.url, both.url])
+    assert (one.model, one.chats, one.embeds, one.trouble) == ("minilm", False, True, "")
+    assert (two.model, two.chats, two.embeds) == ("test-model", True, True)
+
+
 def test_what_does_not_answer_says_why_and_soon() -> None:
     with serving.serve(delay=3000) as slow, serving.serve(loading=60) as loading:
         gone, late, busy, odd = survey(["http://127.0.0.1:1", slow.url, loading.url, "ftp://x"], seconds=2)
