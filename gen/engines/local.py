@@ -20,7 +20,7 @@ from jinja2 import TemplateError
 from gen.core import Completion, Finish, Likelihood, Message, Request, Sampling, Scoring, digest
 from gen.engines import licence, likelihood
 from gen.engines.reasoning import MARKS, QUESTION, closing, habit, split_reasoning
-from gen.engines.sampling import Batcher, Pair, Row, first_line, generate, logprobs
+from gen.engines.sampling import CPU_TOKENS, Batcher, Pair, Row, first_line, generate, logprobs
 from gen.errors import EngineError, RecipeError
 
 log = logging.getLogger("gen.engines.local")
@@ -187,7 +187,8 @@ class Local:
         limit = int(min(limit, getattr(model.config.get_text_config(), "max_position_embeddings", None) or limit))
         pad = next(token for token in (tokenizer.pad_token_id, *eos, 0) if token is not None)
         generations = Batcher(partial(generate, model, eos=eos, pad=pad), self._thread, self._batch_size)
-        scorings = Batcher(lambda pairs, _: logprobs(model, pairs, pad=pad), self._thread, self._batch_size)
+        tokens = CPU_TOKENS if device == "cpu" else None
+        scorings = Batcher(lambda pairs, _: logprobs(model, pairs, pad=pad), self._thread, self._batch_size, tokens)
         return _Loaded(tokenizer, limit, eos, generations, scorings)
 
 
