@@ -116,3 +116,14 @@ def test_fifty_chinese_seeds_run_from_end_to_end(tmp_path, capsys):
     assert "apache-2.0" in card
     assert main([*command, "--quiet"]) == 0
     assert json.loads(capsys.readouterr().out)["why"] == "finished"
+
+
+@pytest.mark.slow
+def test_meaning_in_a_script_that_the_encoder_does_not_know_is_said_and_skipped(tmp_path, capsys):
+    recipe = Path(str(resources.files("gen.recipes"))) / "chinese.toml"
+    command = ["evolve", "--recipe", str(recipe), "--model", f"script:{SCRIPT}", "--out", str(tmp_path / "run")]
+    assert main([*command, "--rounds", "0", "--gate", "empty", "exact", "semantic", "--quiet", "--json"]) == 0
+    out, told = capsys.readouterr()
+    assert "han texts were not compared in meaning: the encoder was not made for them (--embedder)" in told
+    assert not [row for row in json.loads(out)["funnel"] if row["by"] == "semantic"]
+    assert json.loads(out)["kept"] >= 47

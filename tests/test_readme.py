@@ -49,3 +49,39 @@ def test_make_targets_of_the_readme_exist():
     makefile = (Path(__file__).parents[1] / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
         assert f"\n{target}:" in makefile
+
+
+CHINESE = (Path(__file__).parents[1] / "README.zh-CN.md").read_text()
+
+
+def table(text, heading):
+    """First and last cell of each row of the table whose head begins so."""
+    lines = text[text.index(f"| {heading} |") :].split("\n\n")[0].splitlines()[2:]
+    return [(cells[1].strip(), cells[-2].strip()) for cells in (line.split("|") for line in lines)]
+
+
+def test_the_chinese_readme_keeps_in_step():
+    """Same sections, same blocks but for their comments, same filters and defaults: a change there belongs here, too."""
+
+    def bare(text):
+        blocks = re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL)
+        return [(kind, [re.sub(r"\s+# .*", "", line) for line in body.splitlines()]) for kind, body in blocks]
+
+    for ours, theirs in zip(bare(README), bare(CHINESE), strict=True):
+        assert theirs == ours, "README.zh-CN.md: bring this block in step with README.md"
+    ours, theirs = table(README, "filter"), table(CHINESE, "过滤器")
+    assert [name for name, _ in theirs] == [name for name, _ in ours]
+    assert [default.replace("是", "yes") for _, default in theirs] == [default for _, default in ours]
+    assert CHINESE.count("\n## ") == README.count("\n## ")
+    assert len(table(CHINESE, "英文")) == len(table(README, "word"))
+    assert len(table(CHINESE, "文件")) == len(table(README, "file"))
+    assert "[中文](README.zh-CN.md)" in README
+    assert "[English](README.md)" in CHINESE
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    assert set(links) - {"README.zh-CN.md"} == set(re.findall(r"\]\(([^)]+)\)", CHINESE)) - {"README.md"}
+
+
+def test_what_the_readmes_name_in_code_is_the_same():
+    """Flags, files and commands inside the text, in whatever order."""
+    for ours in re.findall(r"`(--?[a-z][^`]*)`", README):
+        assert f"`{ours}`" in CHINESE, ours
