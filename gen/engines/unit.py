@@ -8,9 +8,10 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
@@ -68,6 +69,8 @@ class Unit:
     failures: int = 0
     since: float = 0.0
     """When it was ready."""
+    busy: threading.Lock = field(default_factory=threading.Lock)
+    """Held by the thread that starts or ends it: whoever waits for that thread may be cancelled."""
     most_memory: int = 0
     """Bytes on the host at which it is started anew."""
 
@@ -96,7 +99,7 @@ class Unit:
 
     def _find_or_spawn(self, say: Say) -> bool | None:
         """True: found, False: started, None: another gen is about to start it."""
-        with registry.locked():
+        with self.busy, registry.locked():
             for orphan in registry.clear():
                 say(f"stopped the server that a killed gen has left behind: {orphan.model} at {orphan.url}")
             for record in registry.records():
@@ -174,6 +177,10 @@ class Unit:
 
     def end(self) -> None:
         """Stop it, unless it is another gen's; its log stays."""
+        with self.busy:
+            self._end()
+
+    def _end(self) -> None:
         record, process, self.process = self.record, self.process, None
         if record is None or (process is None and (record.owner.is_alive or not self.trouble)):
             return

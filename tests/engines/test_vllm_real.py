@@ -1,9 +1,23 @@
-"""The client against a real vLLM server with the bundled model."""
+"""A real vLLM with the bundled model: the client, and whole runs in which servers and gen are killed."""
 
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
 from dataclasses import replace
 
+import pytest
 import serving
+import vllm_serving
 
+from gen.engines import registry, wire
+from gen.engines.processes import members
+from gen.engines.server import Server
 from gen.prompts import Prompts
 
 TASK = {"instruction": "Find the word in this list that belongs to the fruits: plum, axe.", "input": ""}
@@ -23,3 +37,141 @@ def test_the_same_seed_gives_the_same_text_and_another_seed_another(vllm_server)
     assert texts == said()
     assert len(set(texts)) > 2
     assert all("<instruction>" in text for text in texts)
+
+
+def test_a_schema_is_obeyed_by_grammar_also_by_a_model_that_knows_no_json(vllm_server):
+    schema = {
+        "type": "object", "additionalProperties": False, "required": ["verdict", "points"],
+        "properties": {"verdict": {"enum": ["better", "worse"]}, "points": {"type": "integer", "minimum": 0, "maximum": 9}},
+    }  # fmt: skip
+    asked = [replace(one, schema=schema, sampling=replace(one.sampling, max_tokens=200)) for one in rewrites(6)]
+    for done in serving.ask([vllm_server.url], *asked, patience=60.0):
+        assert done.finish == "stop", done
+        told = json.loads(done.text)
+        assert sorted(told) == ["points", "verdict"]
+        assert told["verdict"] in ("better", "worse")
+        assert 0 <= told["points"] <= 9
+
+
+def metric(url, name):
+    told = urllib.request.urlopen(f"{url}/metrics", timeout=10).read().decode()
+    return sum(float(row.split()[-1]) for row in told.splitlines() if row.startswith(f"vllm:{name}{{"))
+
+
+def test_an_aborted_request_stops_running_at_the_server(vllm_server):
+    async def run():
+        engine = Server([vllm_server.url])
+        await engine.open()
+        asked = replace(rewrites(1)[0], sampling=replace(rewrites(1)[0].sampling, max_tokens=3500))
+        long = engine._chat(engine._transport, asked, 3500, wire.completion, extra={"ignore_eos": True})
+        before, task = metric(vllm_server.url, "generation_tokens_total"), asyncio.create_task(long)
+        while metric(vllm_server.url, "num_requests_running") < 1:
+            await asyncio.sleep(0.05)
+        task.cancel()
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            if metric(vllm_server.url, "num_requests_running") == 0:
+                break
+        await engine.close()
+        return metric(vllm_server.url, "num_requests_running"), metric(vllm_server.url, "generation_tokens_total") - before
+
+    running, tokens = asyncio.run(run())
+    assert running == 0
+    assert tokens < 3000, "it was not generated to its end"
+
+
+# -- whole runs, with servers that gen starts itself ----------------------------------------------
+
+
+def gen(*words, **env):
+    command = [sys.executable, "-m", "gen", "evolve", "--rounds", "3", "--json", *map(str, words)]
+    return subprocess.Popen(command, cwd=vllm_serving.ROOT, env=os.environ | env, text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def straight(vllm_server, tmp_path_factory):
+    """The dataset of a run that nothing has disturbed."""
+    out = tmp_path_factory.mktemp("straight") / "run"
+    run = gen("--server", vllm_server.url, "--out", out)
+    told, errors = run.communicate(timeout=250)
+    assert run.returncode == 0, errors
+    assert json.loads(told)["kept"] > 60
+    return dataset(out)
+
+
+def dataset(out):
+    """Its bytes, without the licence that only the bundled model tells: a server tells none."""
+    return (out / "dataset.jsonl").read_bytes().replace(b" (apache-2.0)", b"")
+
+
+@pytest.fixture
+def servers(tmp_path, monkeypatch):
+    """What gen has running."""
+    (tmp_path / "runtime").mkdir(mode=0o700)
+    monkeypatch.setenv("GEN_RUNTIME_DIR", str(tmp_path / "runtime"))
+    monkeypatch.setenv("GEN_VLLM_PYTHON", str(vllm_serving.python()))
+    yield registry.records
+    for record in registry.records():  # of a test that failed
+        registry.end(record)
+
+
+def replies(out):
+    """Committed so far."""
+    try:
+        with sqlite3.connect(f"file:{out / 'pool.db'}?mode=ro", uri=True) as db:
+            count = db.execute("SELECT count(*) FROM journal").fetchone()[0]
+        db.close()
+        return count
+    except sqlite3.OperationalError:
+        return 0
+
+
+def until(condition, run, seconds=240):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert run.poll() is None, run.communicate()[1]
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.timeout(600)
+def test_one_server_of_two_killed_the_run_completes_with_the_same_bytes(straight, servers, tmp_path):
+    out = tmp_path / "run"
+    run = gen("--engine", "vllm", "--servers", 2, "--width", 4, "--out", out)
+    until(lambda: replies(out) > 40, run)
+    first, second = servers()
+    os.kill(first.server.pid, signal.SIGKILL)
+    told, errors = run.communicate(timeout=240)
+    assert run.returncode == 0, errors
+    assert "it died; starting it again" in errors
+    assert dataset(out) == straight
+    assert not servers()
+    assert not members(first.server.pid)
+    assert not members(second.server.pid)
+
+
+@pytest.mark.timeout(900)
+def test_the_only_server_killed_then_gen_itself_the_same_command_goes_on_to_the_same_bytes(straight, servers, vllm_server, tmp_path):
+    out = tmp_path / "run"
+    run = gen("--engine", "vllm", "--width", 2, "--out", out)
+    until(lambda: replies(out) > 40, run)
+    [first] = servers()
+    os.kill(first.server.pid, signal.SIGKILL)
+    until(lambda: replies(out) > 80, run)
+    [second] = servers()
+    assert second.server != first.server
+    assert second.url == first.url
+    run.kill()
+    _, errors = run.communicate(timeout=30)
+    assert "it died; starting it again" in errors
+    end = time.monotonic() + 30
+    while members(second.server.pid) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not members(first.server.pid) + members(second.server.pid), "no orphan is left"
+    assert replies(out) < 200, "something was still to be done"
+    run = gen("--server", vllm_server.url, "--out", out)  # a server of the same model is the same engine
+    told, errors = run.communicate(timeout=240)
+    assert run.returncode == 0, errors
+    assert json.loads(told)["asked"] < 150, "what was committed is not asked for again"
+    assert dataset(out) == straight
