@@ -42,8 +42,6 @@ class Block:
     """Admitted vectors in float32, which holds float16 exactly. Only the first `used` rows are filled."""
 
     rows_MD: Any
-    scale_M: Any
-    """One over the length of each: rounding to float16 leaves it near 1, not at 1."""
     used: int = 0
     families: dict[str, list[int]] = field(default_factory=dict)
 
@@ -72,6 +70,8 @@ class SemanticIndex:
     blocks: list[Block] = field(default_factory=list)
     expected: dict[tuple[str, Vector], tuple[Best, int]] = field(default_factory=dict)
     """The nearest of a family's vector among the first so many admitted."""
+    slack: float = 0.0
+    """The most that the length of an admitted vector is off from 1."""
 
     def judge(self, sample: Sample, vector: Vector) -> Verdict:
         if not vector:
@@ -92,9 +92,10 @@ class SemanticIndex:
             return
         row_1D, at = self._floats([vector]), len(self.ids) % BLOCK
         if at == 0:
-            self.blocks.append(Block(np.empty((BLOCK, row_1D.shape[1]), "f4"), np.empty(BLOCK, "f4")))
+            self.blocks.append(Block(np.empty((BLOCK, row_1D.shape[1]), "f4")))
         block = self.blocks[-1]
-        block.rows_MD[at], block.scale_M[at] = row_1D[0], _squares(row_1D)[0] ** -0.5
+        block.rows_MD[at] = row_1D[0]
+        self.slack = max(self.slack, _slack(row_1D))
         block.families.setdefault(sample.lineage.root, []).append(at)
         block.used += 1
         self.ids.append(sample.id)
@@ -110,19 +111,22 @@ class SemanticIndex:
         import numpy as np
 
         floats_ND = self._floats([vector for _, vector in keys])
-        scaled_ND = (floats_ND * _squares(floats_ND)[:, None] ** -0.5).astype("f4")
-        # A float32 sum of D products of unit vectors, in any order, is off by less than D roundings of 2^-24.
-        margin = 2 * max(1e-5, (floats_ND.shape[1] + 8) * 2.0**-24)
+        # From the cosine a product is off by less than D roundings of float32, in whatever order it is summed, and by
+        # what the two lengths are off from 1.
+        rounding = max(1e-5, (floats_ND.shape[1] + 8) * 2.0**-24)
+        margin = 2 * ((1 + rounding) * (1 + self.slack) * (1 + _slack(floats_ND)) - 1)
         top_N, near = np.full(len(keys), NONE.cosine, "f4"), []
         for b in range(start // BLOCK, len(self.blocks)):
             block, first = self.blocks[b], max(start - b * BLOCK, 0)
-            like_NM = scaled_ND @ block.rows_MD[first : block.used].T * block.scale_M[first : block.used]
+            like_NM = floats_ND @ block.rows_MD[first : block.used].T
             for like_M, (family, _) in zip(like_NM, keys, strict=True):
                 if own := block.families.get(family):
                     like_M[[at - first for at in own if at >= first]] = OWN
-            top_N = like_NM.max(1, initial=NONE.cosine).clip(top_N)
-            n_P, m_P = np.nonzero(like_NM >= (top_N - margin)[:, None])
-            near.append((n_P, m_P + (b * BLOCK + first), like_NM[n_P, m_P]))
+            here_N = like_NM.max(1, initial=NONE.cosine)
+            top_N = np.maximum(top_N, here_N)
+            (rows_R,) = np.nonzero(here_N >= top_N - margin)
+            r_P, m_P = np.nonzero(like_NM[rows_R] >= (top_N - margin)[rows_R, None])
+            near.append((rows_R[r_P], m_P + (b * BLOCK + first), like_NM[rows_R[r_P], m_P]))
         if not near:
             return [NONE] * len(keys)
         n_P, m_P, like_P = map(np.concatenate, zip(*near, strict=True))
@@ -154,6 +158,11 @@ class SemanticIndex:
         if not (abs(_squares(floats_ND) - 1) < 0.1).all():
             raise ValueError("a vector whose length is not 1; expected unit vectors in float16")
         return floats_ND
+
+
+def _slack(rows_ND: Any) -> float:
+    """The most that the length of a row is off from 1: rounding to float16 leaves it near, not at it."""
+    return float(abs(_squares(rows_ND) ** 0.5 - 1).max())
 
 
 def _squares(rows_ND: Any) -> Any:
