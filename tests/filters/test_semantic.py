@@ -1,5 +1,6 @@
 """`semantic` against a plain search in float64, on vectors made by hand and at random."""
 
+import asyncio
 import math
 
 import numpy as np
@@ -198,3 +199,55 @@ def test_sums_of_products_are_exact_in_any_order():
         x, y = floats(vector(*rng.normal(size=width))), floats(vector(*rng.normal(size=width) ** 3))
         sums = {float(sum((x * y)[rng.permutation(width)].tolist())) for _ in range(20)}
         assert sums == {math.fsum(x * y)} == {float(x @ y)}
+
+
+SAME = """
+Name three rivers of Europe. | List three European rivers.
+Write a short poem about winter. | Compose a brief poem on the subject of winter.
+What is the capital of Australia? | Tell me which city is the capital of Australia.
+How do vaccines work? | Explain how vaccines work.
+Write a Python function that reverses a string. | Implement a function in Python to reverse a string.
+Summarize the plot of Romeo and Juliet. | Provide a summary of the plot of Romeo and Juliet.
+Create a weekly meal plan for a vegetarian. | Make a vegetarian meal plan for one week.
+Give an example of a metaphor. | Provide one metaphor as an example.
+"""
+OTHER = """
+Name three rivers of Europe. | Name three mountains of Europe.
+Write a short poem about winter. | Write a short poem about summer.
+What is the capital of Australia? | What is the capital of Austria?
+How do vaccines work? | How do antibiotics work?
+Write a Python function that reverses a string. | Write a Java function that reverses a string.
+Summarize the plot of Romeo and Juliet. | Summarize the plot of Hamlet.
+Create a weekly meal plan for a vegetarian. | Create a weekly meal plan for a diabetic.
+What caused the First World War? | What caused the Second World War?
+Translate 'good morning' into French. | Translate 'good morning' into Spanish.
+"""
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    """Vectors of the bundled encoder by text."""
+    from gen.engines.embedder import open_embedder
+
+    texts = sorted({text for line in (SAME + OTHER).strip().splitlines() for text in line.split(" | ")} - {""})
+
+    async def run():
+        embedder = open_embedder(device="cpu")
+        await embedder.open()
+        try:
+            return dict(zip(texts, await asyncio.gather(*map(embedder.embed, texts)), strict=True))
+        finally:
+            await embedder.close()
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(("pairs", "keep"), [(SAME, False), (OTHER, True)], ids=["same", "other"])
+def test_the_bundled_encoder_tells_another_wording_from_another_task(pairs, keep, embedded):
+    for line in pairs.strip().splitlines():
+        old, new = line.split(" | ")
+        index = Semantic().open()
+        index.admit(sample("old"), embedded[old])
+        verdict = index.judge(sample("new"), embedded[new])
+        assert (verdict.keep, verdict.nearest) == (keep, "old"), f"{line}: {verdict.value}"
+        assert index.judge(sample("grown", "old"), embedded[new]).keep

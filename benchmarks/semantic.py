@@ -1,0 +1,171 @@
+"""Semantic dedup, measured: the greedy exact search against other ways to the same kept set, and the encoder against
+plain sentence-transformers.
+
+    python benchmarks/semantic.py DATA [--rows 20000] [--texts 600] [--repeats 5]
+
+DATA is whatever `gen evolve` reads. The ways alternate within each repeat; the table has the median seconds of each,
+and the median of its ratio to ours. `product` is the least that an exact search computes: the bare float32 products of
+each block with what was kept before it. Vectors are made once and stay in the system's temporary folder."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from filters.dedup.semantic import Semantic
+from gen.core import digest
+from gen.engines.embedder import bundled, open_embedder
+from gen.seeds import read_seeds
+
+BLOCK = 64
+"""Samples that are announced and judged together."""
+RULE = Semantic()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--texts", type=int, default=600)
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args()
+    samples = list(read_seeds([args.data], limit=args.rows).samples)
+    texts = [RULE.text(sample) for sample in samples]
+    asyncio.run(encoders(texts[:: max(1, len(texts) // args.texts)][: args.texts], args.repeats))
+    vectors = asyncio.run(embedded(texts))
+    rows_ND = np.stack([np.frombuffer(vector, "<f2") for vector in vectors]).astype("f4")
+    searches(samples, vectors, rows_ND / np.linalg.norm(rows_ND, axis=1)[:, None], args.repeats)
+
+
+def table(title: str, ways: dict[str, Callable[[], Any]], repeats: int, rate: Callable[[float], str]) -> dict[str, Any]:
+    """Runs the ways in turn, prints what each took, returns what each gave."""
+    took: dict[str, list[float]] = {name: [] for name in ways}
+    gave = {}
+    for _ in range(repeats):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            gave[name] = way()
+            took[name].append(time.perf_counter() - began)
+    ours = next(iter(took.values()))
+    print(f"\n{title}\n\n| way | seconds | rate | ratio to ours |\n|---|---|---|---|")
+    for name, seconds in took.items():
+        ratio = statistics.median(other / own for other, own in zip(seconds, ours, strict=True))
+        middle = statistics.median(seconds)
+        print(f"| {name} | {middle:.3f} | {rate(middle)} | {ratio:.2f} |")
+    return gave
+
+
+async def encoders(texts: Sequence[str], repeats: int) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    embedder = open_embedder()
+    await embedder.open()
+    loop, plain = asyncio.get_running_loop(), SentenceTransformer(str(bundled()), local_files_only=True)
+
+    def concurrent() -> list[bytes]:
+        async def run() -> list[bytes]:
+            return await asyncio.gather(*map(embedder.embed, texts))
+
+        return asyncio.run_coroutine_threadsafe(run(), loop).result()
+
+    ways = {"gen, asked one by one": concurrent}
+    for size in (8, 32):
+        ways[f"encode(batch_size={size})"] = lambda size=size: plain.encode(
+            list(texts), batch_size=size, show_progress_bar=False
+        )
+    title = f"{len(texts):,} texts, all-MiniLM-L6-v2"
+    await asyncio.to_thread(table, title, ways, repeats, lambda seconds: f"{len(texts) / seconds:,.0f} texts/s")
+    await embedder.close()
+
+
+async def embedded(texts: Sequence[str]) -> list[bytes]:
+    embedder = open_embedder()
+    await embedder.open()
+    width = len(await embedder.embed("width"))
+    cache = Path(tempfile.gettempdir()) / f"gen-vectors-{digest(embedder.fingerprint, texts)}"
+    if not cache.exists():
+        gate = asyncio.Semaphore(embedder.width)
+
+        async def one(text: str) -> bytes:
+            async with gate:
+                return await embedder.embed(text)
+
+        cache.write_bytes(b"".join(await asyncio.gather(*map(one, texts))))
+    await embedder.close()
+    data = cache.read_bytes()
+    return [data[i : i + width] for i in range(0, len(data), width)]
+
+
+def searches(samples: Sequence[Any], vectors: Sequence[bytes], unit_ND: Any, repeats: int) -> None:
+    n, threshold = len(unit_ND), RULE.threshold
+    kept = ours(samples, vectors)
+    before = [int(np.searchsorted(kept, i)) for i in range(0, n, BLOCK)]
+    flops = 2.0 * unit_ND.shape[1] * sum(count * BLOCK for count in before)
+
+    def sklearn_neighbours(block_BD: Any, kept_MD: Any) -> Any:
+        from sklearn.neighbors import NearestNeighbors
+
+        found = NearestNeighbors(n_neighbors=1, metric="cosine", algorithm="brute").fit(kept_MD).kneighbors(block_BD)
+        return 1 - found[0][:, 0]
+
+    def sklearn_cosine(block_BD: Any, kept_MD: Any) -> Any:
+        from sklearn.metrics.pairwise import cosine_similarity
+
+        return cosine_similarity(block_BD, kept_MD).max(1)
+
+    def product() -> None:
+        kept_MD = unit_ND[kept].copy()
+        for i, count in zip(range(0, n, BLOCK), before, strict=True):
+            unit_ND[i : i + BLOCK] @ kept_MD[:count].T
+
+    ways = {
+        "semantic": lambda: ours(samples, vectors),
+        "numpy, matrix times vector": lambda: greedy(unit_ND, 1, lambda x_BD, y_MD: (y_MD @ x_BD[0])[None].max(1)),
+        "numpy, blocks": lambda: greedy(unit_ND, BLOCK, lambda x_BD, y_MD: (x_BD @ y_MD.T).max(1)),
+        "sklearn NearestNeighbors, blocks": lambda: greedy(unit_ND, BLOCK, sklearn_neighbours),
+        "sklearn cosine_similarity, blocks": lambda: greedy(unit_ND, BLOCK, sklearn_cosine),
+        "product": product,
+    }
+    title = f"{n:,} vectors of {unit_ND.shape[1]}, {len(kept):,} kept at {threshold}"
+    gave = table(title, ways, repeats, lambda seconds: f"{flops / seconds / 1e9:,.1f} GFLOP/s")
+    for name, found in gave.items():
+        if found is not None and found != kept:
+            print(f"{name} keeps others: {sorted({*found} ^ {*kept})[:5]}")
+
+
+def ours(samples: Sequence[Any], vectors: Sequence[bytes]) -> list[int]:
+    index, kept, pairs = RULE.open(), [], list(zip(samples, vectors, strict=True))
+    for i in range(0, len(pairs), BLOCK):
+        index.expect(pairs[i : i + BLOCK])
+        for j, (sample, vector) in enumerate(pairs[i : i + BLOCK], i):
+            if index.judge(sample, vector).keep:
+                index.admit(sample, vector)
+                kept.append(j)
+    return kept
+
+
+def greedy(unit_ND: Any, size: int, nearest: Callable[[Any, Any], Any]) -> list[int]:
+    """Without families, without near ties, without the neighbour's name: what the others are spared."""
+    kept: list[int] = []
+    kept_MD = np.empty_like(unit_ND)
+    for i in range(0, len(unit_ND), size):
+        block_BD, count = unit_ND[i : i + size], len(kept)
+        best_B = nearest(block_BD, kept_MD[:count]) if count else np.full(len(block_BD), -1.0)
+        for b, x_D in enumerate(block_BD):
+            new_MD = kept_MD[count : len(kept)]
+            if max(best_B[b], (new_MD @ x_D).max(initial=-1.0)) <= RULE.threshold:
+                kept_MD[len(kept)] = x_D
+                kept.append(i + b)
+    return kept
+
+
+if __name__ == "__main__":
+    main()
