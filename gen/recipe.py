@@ -25,7 +25,8 @@ PART: Any = {"parameter": False}
 FILTER_KINDS = ("rule", "score", "dedup")
 OPTIONAL = ("semantic", "ifd")
 """Filters that leave the default gate, with a word, where nothing here can measure what they need."""
-DEFAULT_GATES = {"evolve": ("empty", "length", "refusal", "leakage", "repetition", "truncation", "script", "exact")}
+RULES = ("empty", "length", "refusal", "leakage", "repetition", "truncation", "script")
+DEFAULT_GATES = {"evolve": (*RULES, "exact", *OPTIONAL)}
 
 
 @dataclass(frozen=True, slots=True)
