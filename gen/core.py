@@ -256,6 +256,8 @@ class Engine(Protocol):
     """Known after `open`: the model and all else that decides its replies; never a URL, host or path."""
     model: str
     """The model's name, for people and the dataset card."""
+    kind: str
+    """Where the weights run: `server`, `vllm` (started by us), `local` (this process), `script` (there are none)."""
     license: str
     """Of the weights, as an SPDX or Hugging Face id; empty where not known."""
     width: int

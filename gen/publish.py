@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def publish(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> Non
     """Write the dataset, twice, from what the newest gate kept, and the card beside it."""
     left_out = pool.state("left_out") or {}
     gate = [f for f in recipe.gate if f.passport.name not in left_out]
-    run, seeds = pool.state("gate_run", 1), material.seeds
+    run, seeds, kinds = pool.state("gate_run", 1), material.seeds, pool.state("kinds", [])
     written = write_dataset(pool.kept(run), folder)
     licences = seeds.licences if recipe.source.seeds else ("apache-2.0",)
     names = ", ".join(seeds.names) if recipe.source.seeds else "the seeds that ship with gen"
@@ -69,8 +70,8 @@ def publish(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> Non
         prompts=tuple(p.ref for p in recipe.params.asks()),
         filters=[(f.passport.name, recipes.values(f), f.passport.source) for f in gate],
         funnel=[(round, reason or "kept", count) for (round, reason), count in sorted(funnel.items())],
-        versions=_versions(recipe), command=pool.state("command", ""), promise=_promise(recipe),
-        closed=pool.state("closed", []), served=bool(recipe.model.server),
+        versions=_versions(kinds), command=pool.state("command", ""), promise=_promise(kinds),
+        closed=pool.state("closed", []), served="server" in kinds,
     )  # fmt: skip
     pool.set_state("card", msgspec.to_builtins(facts))
     with atomic(folder / "README.md") as file:
@@ -84,16 +85,16 @@ def facts_of(pool: Pool, folder: Path) -> CardFacts:
     return msgspec.convert(told, CardFacts)
 
 
-def _versions(recipe: Recipe) -> dict[str, str]:
-    packages = () if recipe.model.server or recipe.model.name.startswith("script:") else ("torch", "transformers")
+def _versions(kinds: Container[str]) -> dict[str, str]:
+    packages = ("torch", "transformers") if "local" in kinds else ()
     installed = {package: importlib.metadata.version(package) for package in packages}
     return {"gen": __version__, "python": platform.python_version(), **installed}
 
 
-def _promise(recipe: Recipe) -> str:
+def _promise(kinds: Container[str]) -> str:
     both = "The same journal gives the same bytes at any concurrency, and no recorded reply was asked for twice."
-    if recipe.model.server:
+    if "server" in kinds or "vllm" in kinds:
         return f"{both} That another run gives the same replies depends on the server; it was not tested here."
-    if recipe.model.name.startswith("script:"):
-        return f"{both} The replies were canned: another run gives the same bytes, killed in between or not."
-    return f"{both} The model ran in this process with seeded sampling: texts repeat as far as its arithmetic does."
+    if "local" in kinds:
+        return f"{both} The model ran in this process with seeded sampling: texts repeat as far as its arithmetic does."
+    return f"{both} The replies were canned: another run gives the same bytes, killed in between or not."

@@ -33,6 +33,11 @@ class Staff:
         return found | ({"embedder": self.embedder.fingerprint} if self.embedder else {})
 
     @property
+    def kinds(self) -> list[str]:
+        """Where the weights ran, each place once."""
+        return sorted({engine.kind for engine in self.engines.values()})
+
+    @property
     def closed(self) -> list[tuple[str, str, str]]:
         """(role, model, whose it is) of the engines whose weights are closed."""
         everyone: dict[str, Any] = {**self.engines, **({"embedder": self.embedder} if self.embedder else {})}

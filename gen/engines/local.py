@@ -47,6 +47,8 @@ class Local:
     The same request gives the same text whatever it is batched with: exactly so in exact arithmetic, nearly
     always in float32 (the default on CPUs), less often in lower precisions. A request's schema is not enforced."""
 
+    kind: str = "local"
+
     def __init__(
         self, model: str | Path, *, name: str | None = None, device: str = "auto", dtype: str = "auto",
         batch_size: int = 32, thinking: str = "off", thinking_budget: int = 0, trust_remote_code: bool = False,

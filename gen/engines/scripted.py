@@ -42,7 +42,7 @@ class Scripted(Engine):
     `[[rule]]` tables. A function is known by its source text (fingerprint): what it reads from elsewhere is not
     seen. `delay` is in seconds. Token counts are counts of words."""
 
-    model, license = "scripted", ""
+    model, license, kind = "scripted", "", "script"
     scoring_width = 1
 
     def __init__(

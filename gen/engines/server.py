@@ -46,6 +46,8 @@ class Server(Engine):
     `remark` says, after `open`, if the model thinks all the same. `limits` are those of `transport.Limits`. `key` None:
     from the environment, GEN_API_KEY, else OPENAI_API_KEY."""
 
+    kind: str = "server"
+
     def __init__(
         self, urls: Sequence[str], model: str | None = None, *, width: int = 64, thinking: str = "off",
         thinking_budget: int = 0, allow_closed: bool = False, key: str | None = None, **limits: Any,

@@ -12,6 +12,7 @@ from typing import Any
 
 from gen.core import digest
 from gen.engines import launch, registry
+from gen.engines.licence import license_of
 from gen.engines.server import KEYS, Server, log
 from gen.engines.supervisor import Limits, Supervisor
 from gen.engines.unit import Plan
@@ -27,6 +28,8 @@ class Vllm(Server):
     """Engine and Scorer as `Server` is. `open` starts the servers, or finds them where an earlier gen has kept the same
     ones running, `close` stops what it started. Whoever `say` is set to is told what the start is doing, and what is
     mended later."""
+
+    kind: str = "vllm"
 
     def __init__(
         self, model: str, *, name: str | None = None, tensor_parallel: int = 1, count: int | None = None,
@@ -54,6 +57,8 @@ class Vllm(Server):
     async def open(self) -> None:
         """Start what is not there yet, and wait until it serves. Raises RecipeError for what the user can mend,
         EngineError for what cannot be started here, both with the cause out of the server's log."""
+        if Path(self._source).is_dir():
+            self.license = license_of(Path(self._source))
         self._supervisor = Supervisor(*self._plan(), Limits(memory=self._memory), self.tell)
         try:
             self.urls = tuple(await self._supervisor.start())
