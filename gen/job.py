@@ -102,7 +102,8 @@ async def _execute(
         why = await _hold(run, material, recall, watch)
     for script, count in run.assessor.uncovered.items():
         say(f"{count:,} {script} texts were not compared in meaning: the encoder was not made for them (--embedder)")
-    for name, value in {"models": staff.models, "kinds": staff.kinds, "closed": staff.closed, "command": command}.items():
+    told = {"models": staff.models, "kinds": staff.kinds, "closed": staff.closed, "command": command}
+    for name, value in told.items():
         pool.set_state(name, value)
     publish(pool, folder, recipe, material)
     if why not in ("interrupted", "max_time"):  # a clock's end is no end: the same command goes on

@@ -46,7 +46,7 @@ def place(tmp_path):
 
 @pytest.fixture
 def evolved(place):
-    done = gen("evolve", "seeds.jsonl", "--model", "script:script.toml", "--out", "run", cwd=place)
+    done = gen("evolve", "seeds.jsonl", "--model", "script:script.toml", "--without", "semantic", "--out", "run", cwd=place)
     assert done.returncode == 0, done.stderr
     return place
 
@@ -77,7 +77,7 @@ def test_every_parameter_of_the_loop_and_of_each_filter_is_a_flag(tmp_path):
 
 
 def test_a_run_tells_where_the_dataset_is_and_what_became_of_the_candidates(evolved):
-    again = gen("evolve", "seeds.jsonl", "--model", "script:script.toml", "--out", "run", cwd=evolved)
+    again = gen("evolve", "seeds.jsonl", "--model", "script:script.toml", "--without", "semantic", "--out", "run", cwd=evolved)
     assert again.returncode == 0
     assert "already finished" in again.stdout
     assert "run/dataset.jsonl" in again.stdout
@@ -90,7 +90,7 @@ def test_a_run_tells_where_the_dataset_is_and_what_became_of_the_candidates(evol
 
 
 def test_without_out_the_same_command_means_go_on(place):
-    args = ("evolve", "seeds.jsonl", "--model", "script:script.toml", "--json", "--quiet")
+    args = ("evolve", "seeds.jsonl", "--model", "script:script.toml", "--without", "semantic", "--json", "--quiet")
     first = json.loads(gen(*args, "--rounds", 1, cwd=place).stdout)
     second = json.loads(gen(*args, "--rounds", 2, cwd=place).stdout)
     other = json.loads(gen(*args, "--seed", 1, cwd=place).stdout)
@@ -104,7 +104,7 @@ def test_without_out_the_same_command_means_go_on(place):
 
 
 def test_a_changed_deciding_key_is_refused_and_shown_a_running_key_is_not(evolved):
-    args = ("evolve", "seeds.jsonl", "--model", "script:script.toml", "--out", "run")
+    args = ("evolve", "seeds.jsonl", "--model", "script:script.toml", "--without", "semantic", "--out", "run")
     refused = gen(*args, "--slack", "2", cwd=evolved)
     assert refused.returncode == 2
     assert "params.slack: 3.0 -> 2.0" in refused.stderr
@@ -116,13 +116,13 @@ def test_a_changed_deciding_key_is_refused_and_shown_a_running_key_is_not(evolve
 
 def test_other_replies_behind_the_same_name_are_refused(evolved):
     (evolved / "script.toml").write_text(SCRIPT.replace("plain", "simple"))
-    refused = gen("evolve", "seeds.jsonl", "--model", "script:script.toml", "--out", "run", "--rounds", "4", cwd=evolved)
+    refused = gen("evolve", "seeds.jsonl", "--model", "script:script.toml", "--without", "semantic", "--out", "run", "--rounds", "4", cwd=evolved)
     assert refused.returncode == 2
     assert "fingerprint changed" in refused.stderr
 
 
 def test_the_printed_recipe_is_what_the_flags_amount_to(place):
-    args = ("seeds.jsonl", "--model", "script:script.toml", "--rounds", "2", "--with", "rouge", "--rouge.threshold", "0.6",
+    args = ("seeds.jsonl", "--model", "script:script.toml", "--without", "semantic", "--rounds", "2", "--with", "rouge", "--rouge.threshold", "0.6",
             "--operations.breadth", "0", "--map", "instruction=instruction")  # fmt: skip
     printed = gen("evolve", *args, "--print-recipe", cwd=place)
     (place / "mine.toml").write_text(printed.stdout)
@@ -150,7 +150,7 @@ MISTAKES = {
     ("evolve", "--map", "instruction"): "expected FIELD=COLUMN",
     ("evolve", "--model", "script:nowhere.toml"): "nowhere.toml",
     ("evolve", "--model", "no/such-model", "--quiet"): "no/such-model",
-    ("evolve", "--against", "seeds.jsonl", "--without", "exact"): "--against: no filter of the gate",
+    ("evolve", "--against", "seeds.jsonl", "--without", "exact", "semantic"): "--against: no filter of the gate",
     ("run", "nowhere.toml"): "cannot be read",
     ("show", "nowhere"): "no such folder",
     ("funnel", "."): "pool.db",
@@ -166,7 +166,7 @@ MISTAKES = {
 def test_a_mistake_gets_a_message_and_exit_code_2(args, place, monkeypatch, capsys):
     monkeypatch.chdir(place)
     if "run" in args[1:]:
-        assert main(["evolve", "seeds.jsonl", "--model", "script:script.toml", "--out", "run", "--rounds", "0"]) == 0
+        assert main(["evolve", "seeds.jsonl", "--model", "script:script.toml", "--without", "semantic", "--out", "run", "--rounds", "0"]) == 0
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     try:
         code = main(args)
@@ -180,7 +180,7 @@ def test_a_mistake_gets_a_message_and_exit_code_2(args, place, monkeypatch, caps
 def test_bad_rows_are_counted_and_skipped_unless_strict(place):
     with (place / "seeds.jsonl").open("ab") as file:
         file.write(b'{"instruction": 3}\nnot json\n\xff\xfe\n{"instruction": "Name river number 0.", "output": "The Rhine."}\n')
-    args = ("evolve", "seeds.jsonl", "--model", "script:script.toml", "--rounds", "1")
+    args = ("evolve", "seeds.jsonl", "--model", "script:script.toml", "--without", "semantic", "--rounds", "1")
     loose = gen(*args, cwd=place)
     assert loose.returncode == 0
     for line in (7, 8, 9, 10):
@@ -267,7 +267,7 @@ def test_a_filter_of_ones_own_stays_in_the_gate_beside_flags(place, monkeypatch,
 def test_a_run_is_gone_on_with_from_any_folder(place, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(place)
     model = f"script:{place / 'script.toml'}"
-    assert main(["evolve", "seeds.jsonl", "--model", model, "--out", "run"]) == 0
+    assert main(["evolve", "seeds.jsonl", "--model", model, "--without", "semantic", "--out", "run"]) == 0
     monkeypatch.chdir(place / "run")
     assert main(["run", "recipe.toml", "--out", "."]) == 0
     assert "already finished" in capsys.readouterr().out
@@ -279,7 +279,7 @@ def test_another_gate_over_a_run_that_met_its_target_goes_on_as_if_it_had_always
     monkeypatch.chdir(place)
     (place / "tight.toml").write_text(TIGHT)
     evolve = ["evolve", "seeds.jsonl", "--model", "script:script.toml", "--quiet", "--target", "8"]
-    assert main([*evolve, "--out", "run"]) == 0
+    assert main([*evolve, "--without", "semantic", "--out", "run"]) == 0
     if hole:
         with sqlite3.connect("run/pool.db") as db:
             after = "(round, call) IN (SELECT round, call FROM grown ORDER BY round, call LIMIT 1 OFFSET 12)"
@@ -327,14 +327,14 @@ def test_a_fault_of_the_progress_display_is_logged_and_costs_nothing(place, monk
 
     monkeypatch.chdir(place)
     monkeypatch.setattr(gen.progress.Progress, "_look", lambda *_: 1 / 0)
-    assert main(["evolve", "seeds.jsonl", "--model", "script:script.toml", "--out", "run"]) == 0
+    assert main(["evolve", "seeds.jsonl", "--model", "script:script.toml", "--without", "semantic", "--out", "run"]) == 0
     assert "progress: division by zero" in (place / "run/run.log").read_text()
 
 
 def test_show_of_a_run_that_kept_nothing_says_so(place, monkeypatch, capsys):
     monkeypatch.chdir(place)
     (place / "script.toml").write_text('[[rule]]\nreply = "I do not know about tags."\n')
-    assert main(["evolve", "seeds.jsonl", "--model", "script:script.toml", "--no-seeds-too", "--out", "run"]) == 0
+    assert main(["evolve", "seeds.jsonl", "--model", "script:script.toml", "--without", "semantic", "--no-seeds-too", "--out", "run"]) == 0
     assert main(["show", "run"]) == 2
     assert "nothing was kept" in capsys.readouterr().err
 
@@ -347,7 +347,7 @@ def test_a_run_whose_dataset_could_not_be_written_is_not_finished(when, place, m
 
     monkeypatch.chdir(place)
     (place / "new.toml").write_text('[gate]\nfilters = ["exact"]\n')
-    evolve = ["evolve", "seeds.jsonl", "--model", "script:script.toml", "--out", "run", "--quiet"]
+    evolve = ["evolve", "seeds.jsonl", "--model", "script:script.toml", "--without", "semantic", "--out", "run", "--quiet"]
     regate = ["regate", "run", "--recipe", "new.toml"]
 
     def full(*_):
@@ -388,7 +388,7 @@ def test_without_a_model_the_bundled_one_says_what_it_is_and_makes_a_dataset(tmp
 
 def test_a_run_that_kept_little_says_why_and_what_to_change(place):
     (place / "script.toml").write_text('[[rule]]\nreply = "I do not know about tags."\n')
-    done = gen("evolve", "seeds.jsonl", "--model", "script:script.toml", "--no-seeds-too", cwd=place)
+    done = gen("evolve", "seeds.jsonl", "--model", "script:script.toml", "--without", "semantic", "--no-seeds-too", cwd=place)
     assert done.returncode == 0
     assert "only 0 of 18 candidates were kept" in done.stdout
     assert "100% rewrite_unparsed" in done.stdout
@@ -408,7 +408,7 @@ def test_export_writes_trainer_formats(evolved):
 def test_what_must_not_be_repeated_is_not(evolved):
     rows = dataset(evolved / "run")
     (evolved / "owned.jsonl").write_text("".join(json.dumps({"instruction": r["instruction"], "input": r["input"]}) + "\n" for r in rows))
-    args = ("seeds.jsonl", "--model", "script:script.toml", "--against", "owned.jsonl", "--json", "--quiet")
+    args = ("seeds.jsonl", "--model", "script:script.toml", "--without", "semantic", "--against", "owned.jsonl", "--json", "--quiet")
     done = json.loads(gen("evolve", *args, cwd=evolved).stdout)
     assert done["kept"] == 0
     assert done["folder"] != "run"
@@ -434,7 +434,7 @@ def test_plain_lines_tell_the_progress_where_there_is_no_terminal(place):
     assert "in flight" in done.stderr
     assert "tokens/s" in done.stderr
     assert "0 dropped" in done.stderr or "dropped: " in done.stderr
-    quiet = gen("evolve", "seeds.jsonl", "--model", "script:script.toml", "--quiet", "--seed", "2", cwd=place)
+    quiet = gen("evolve", "seeds.jsonl", "--model", "script:script.toml", "--without", "semantic", "--quiet", "--seed", "2", cwd=place)
     assert "in flight" not in quiet.stderr
 
 

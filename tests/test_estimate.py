@@ -93,7 +93,7 @@ def actual(folder: Path) -> dict[str, list[float]]:
 
 
 def test_what_is_estimated_is_about_what_the_run_then_takes(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ["seeds.jsonl", "--model", "script:script.toml", "--rounds", "2"]
+    flags = ["seeds.jsonl", "--model", "script:script.toml", "--without", "semantic", "--rounds", "2"]
     assert main(["estimate", *flags, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert not list((place / "tmp").iterdir())
@@ -115,7 +115,7 @@ def test_what_is_estimated_is_about_what_the_run_then_takes(place: Path, capsys:
 def test_the_command_takes_flags_of_a_loop_or_a_recipe_and_says_what_it_assumed(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = ["--model", "script:script.toml"]
+    model = ["--model", "script:script.toml", "--without", "semantic"]
     assert main(["evolve", "seeds.jsonl", *model, "--rounds", "1", "--print-recipe"]) == 0
     (place / "mine.toml").write_text(capsys.readouterr().out)
     for command in (["evolve", "seeds.jsonl", *model, "--rounds", "1"], ["mine.toml"], ["--recipe", "mine.toml"]):

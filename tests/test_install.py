@@ -20,7 +20,7 @@ def test_an_installed_gen_works_outside_its_tree(tmp_path):
                       '"<instruction>Sort the words by length, then by the alphabet.</instruction>\\n<input>b a</input>"]\n'
                       '[[rule]]\nreply = "A fine answer."\n')  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}
-    run = subprocess.run([sys.executable, "-m", "gen", "evolve", "--model", f"script:{script}", "--out", "run", "--quiet"],
+    run = subprocess.run([sys.executable, "-m", "gen", "evolve", "--model", f"script:{script}", "--without", "semantic", "--out", "run", "--quiet"],
                          cwd=tmp_path, capture_output=True, text=True, env=environment)  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "run/dataset.jsonl").read_text().count("\n") > 20

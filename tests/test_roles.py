@@ -53,7 +53,7 @@ def test_a_role_names_a_model_a_server_or_both(name, model, urls):
 
 
 def evolve(*flags):
-    return main(["evolve", "seeds.jsonl", "--rounds", "1", "--model", "script:all.toml", "--quiet", "--json", *flags])
+    return main(["evolve", "seeds.jsonl", "--rounds", "1", "--model", "script:all.toml", "--without", "semantic", "--quiet", "--json", *flags])
 
 
 def test_each_role_is_asked_by_its_own_engine(place, capsys):

@@ -105,7 +105,7 @@ def test_a_run_refuses_it_and_when_it_is_allowed_the_pool_says_whose_it_was(tmp_
     (tmp_path / "seeds.jsonl").write_text('{"instruction": "Name a river.", "output": "The Rhine."}\n')
     run = tmp_path / "run"
     with serving.serve(models="gpt-4o") as gateway:
-        command = ["evolve", str(tmp_path / "seeds.jsonl"), "--server", gateway.url, "--rounds", "1", "--out", str(run)]
+        command = ["evolve", str(tmp_path / "seeds.jsonl"), "--server", gateway.url, "--rounds", "1", "--without", "semantic", "--out", str(run)]
         assert main([*command, "--quiet"]) == 2
         told = capsys.readouterr().err
         assert "gpt-4o: a closed model of OpenAI" in told
