@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import shlex
@@ -18,7 +19,7 @@ from gen.commands import render
 from gen.errors import RecipeError
 from gen.flags import flag_class, to_recipe
 from gen.micro.bundled import trained_prompts
-from gen.progress import Progress
+from gen.progress import Progress, when_slow
 from gen.publish import Report
 from gen.recipe import Recipe
 from gen.regate import regate as judge_again
@@ -108,7 +109,9 @@ def run(recipe: tyro.conf.Positional[Path], out: str = "", quiet: bool = False, 
 
 def make(recipe: Recipe, out: str, *, command: str, quiet: bool, json: bool) -> int:
     """Carry out a recipe and say what came of it."""
-    found = material.read_material(recipe)
+    slow = when_slow(NOTES, "Reading seeds and other data: a million rows take about a minute.")
+    with contextlib.nullcontext() if quiet else slow:
+        found = material.read_material(recipe)
     _say_rows(found)
     if not recipe.model.name and not recipe.model.server:
         _say_bundled(recipe)

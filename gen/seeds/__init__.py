@@ -87,9 +87,10 @@ def read_rows(
 def read_against(
     named: Sequence[str | Path], *, mapping: Mapping[str, str] | None = None, bad: Noted | None = None
 ) -> Iterator[Sample]:
-    """Streams the rows that new samples must differ from, each user turn of a conversation, duplicates included. Id
-    and root of each are `against:<file name>:<line>`; `bad` collects the rows that cannot be read."""
-    for row, sample in read_rows(named, mapping=mapping, turn="all"):
+    """Streams the rows that new samples must differ from: every split where none is named, each user turn of a
+    conversation, duplicates included. Id and root of each are `against:<file name>:<line>`; `bad` collects the rows
+    that cannot be read."""
+    for _, row, sample in _read(_origins(named, every=True), Shape(mapping, "all"), MAX_LINE):
         if sample is not None:
             name = f"against:{Path(row.file).name}:{row.line}"
             yield replace(sample, id=name, lineage=Lineage(name))
@@ -97,10 +98,10 @@ def read_against(
             bad.note(row)
 
 
-def _origins(named: Sequence[str | Path]) -> list[Origin]:
+def _origins(named: Sequence[str | Path], *, every: bool = False) -> list[Origin]:
     if not named:
         raise InputError(f"no seeds were named; give at least one file ({', '.join(KINDS)}) or folder")
-    return [find(str(name)) for name in named]  # a missing second file is told before the first is read
+    return [find(str(name), every) for name in named]  # a missing second file is told before the first is read
 
 
 def _read(origins: Sequence[Origin], shape: Shape, max_line: int) -> Iterator[tuple[Origin, BadRow, Sample | None]]:

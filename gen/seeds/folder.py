@@ -2,7 +2,7 @@
 
 A card (the front matter of README.md) that names data files decides, as `datasets` has it. Else all files below the
 folder are read, by path; where some are named by split (`train.jsonl`, `data/test-00000-of-00001.parquet`), only those
-of `train`, unless another split is asked for: nobody evolves a test set by accident."""
+of `train`, unless another split, or every one, is asked for: nobody evolves a test set by accident."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ def local(named: str, base: Path = Path()) -> tuple[Path, str] | None:
     return (base / parts[1], named[len(parts[1]) :]) if parts and (base / parts[1]).is_dir() else None
 
 
-def files(path: Path, card: Mapping[str, Any], wanted: str) -> tuple[list[Path], list[Path]]:
-    """The files of a configuration (none: the default, else the first) and split, and those of other splits that
-    were left out. `wanted` is `[:CONFIG][#SPLIT]`. Raises InputError where there is nothing to read."""
+def files(path: Path, card: Mapping[str, Any], wanted: str, every: bool) -> tuple[list[Path], list[Path]]:
+    """The files of a configuration (none: the default, else the first) and split (none: `train`, or `every` one), and
+    those of other splits that were left out. `wanted` is `[:CONFIG][#SPLIT]`. Raises InputError where there is
+    nothing to read."""
     config, _, split = wanted.removeprefix(":").partition("#")
     found = _below(path)
     if not found:
@@ -44,11 +45,12 @@ def files(path: Path, card: Mapping[str, Any], wanted: str) -> tuple[list[Path],
     chosen = configs.get(config or "default") or next(iter(configs.values()), {})
     if not chosen.get("data_files"):
         inside = str(chosen.get("data_dir", "."))
-        return _by_name(path, [file for file in found if file.is_relative_to(path / inside)], split)
+        return _by_name(path, [file for file in found if file.is_relative_to(path / inside)], split, every)
     splits = _splits(chosen["data_files"])
     if split and split not in splits:
         raise InputError(f"{path}#{split}: no such split in its README.md; {nearest(split, splits)}")
-    patterns = [*map(str, listed(splits.get(split or "train") or next(iter(splits.values()))))]
+    taken = [split] if split else splits if every else ["train" if "train" in splits else next(iter(splits))]
+    patterns = [str(pattern) for name in taken for pattern in listed(splits[name])]
     named = [f for f in found if any(fnmatch.fnmatch(str(f.relative_to(path)), pattern) for pattern in patterns)]
     if not named:
         raise InputError(f"{path}: its README.md names {', '.join(patterns)}, but no file here that is read")
@@ -61,12 +63,12 @@ def _below(path: Path) -> list[Path]:
     return sorted(p for p in found if not any(part[0] in "._" for part in p.relative_to(path).parts))
 
 
-def _by_name(path: Path, found: list[Path], split: str) -> tuple[list[Path], list[Path]]:
+def _by_name(path: Path, found: list[Path], split: str, every: bool) -> tuple[list[Path], list[Path]]:
     splits = {file: _split(file.relative_to(path)) for file in found}
     known = {name for name in splits.values() if name}
     if split and split not in known:
         raise InputError(f"{path}#{split}: no file is named so; {nearest(split, known)}")
-    wanted = split or ("train" if "train" in known else "")
+    wanted = split or ("train" if "train" in known and not every else "")
     chosen = [file for file in found if wanted in ("", splits[file])]
     return chosen, [file for file in found if file not in chosen]
 

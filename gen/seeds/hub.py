@@ -41,8 +41,9 @@ class HubName:
         return cls(parts[1], *(part or "" for part in parts.groups()[1:]))
 
 
-def hub_dataset(name: HubName) -> Origin:
-    """The dataset at the commit for which its revision stands now (none: its main branch). Raises InputError where
+def hub_dataset(name: HubName, every: bool = False) -> Origin:
+    """The dataset at the commit for which its revision stands now (none: its main branch); of its splits the
+    one that is named, else `train` (where there is none, the first), or `every` one. Raises InputError where
     the hub does not know it or cannot be reached."""
     with _explained(name, f"no such file or folder is here, and as a dataset of the hub ({FORM})"):
         from huggingface_hub import HfApi, constants
@@ -54,24 +55,25 @@ def hub_dataset(name: HubName) -> Origin:
     card = info.card_data.to_dict() if info.card_data else {}
     split = f"#{name.split}" if name.split else ""
     shown = f"{name.repo}{name.config and ':'}{name.config}@{str(info.sha)[:12]}{split}"
-    return Origin(name.repo, shown, lambda _: _rows(name, str(info.sha)), licences(card))
+    return Origin(name.repo, shown, lambda _: _rows(name, str(info.sha), every), licences(card))
 
 
-def _rows(name: HubName, commit: str) -> Rows:
+def _rows(name: HubName, commit: str, every: bool) -> Rows:
     with _explained(name, "a dataset of the hub, but"):
         import datasets
 
         datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # a request to a third party, which counts users
         splits = datasets.load_dataset(name.repo, name.config or None, revision=commit, streaming=True)
-        yield from batch_rows(name.repo, _batches(splits, name))
+        yield from batch_rows(name.repo, _batches(splits, name, every))
 
 
-def _batches(splits: Mapping[str, Any], name: HubName) -> Iterator[Any]:
-    """The Arrow tables of a split; of `train`, where none is asked for, else of the first."""
-    wanted = name.split or ("train" if "train" in splits else next(iter(splits)))
-    if wanted not in splits:
-        raise InputError(f"{name.repo}#{wanted}: no such split; {nearest(wanted, splits)}")
-    yield from splits[wanted].with_format("arrow").iter(BATCH)
+def _batches(splits: Mapping[str, Any], name: HubName, every: bool) -> Iterator[Any]:
+    """The Arrow tables of the splits that are meant."""
+    taken = [name.split] if name.split else splits if every else ["train" if "train" in splits else next(iter(splits))]
+    for split in taken:
+        if split not in splits:
+            raise InputError(f"{name.repo}#{split}: no such split; {nearest(split, splits)}")
+        yield from splits[split].with_format("arrow").iter(BATCH)
 
 
 @contextmanager

@@ -14,20 +14,21 @@ from gen.seeds.place import Origin, Rows, licences
 from gen.seeds.table import table_rows
 
 
-def find(named: str) -> Origin:
-    """What is meant. Raises InputError where nothing is, or where it cannot be opened."""
+def find(named: str, every: bool = False) -> Origin:
+    """What is meant; of several splits `train`, or `every` one, where none is named. Raises InputError where nothing
+    is, or where it cannot be opened."""
     try:
-        return _found(named)
+        return _found(named, every)
     except PermissionError as error:
         raise InputError(f"{named}: cannot be read ({error.strerror}); check its permissions") from None
 
 
-def _found(named: str) -> Origin:
+def _found(named: str, every: bool) -> Origin:
     path, wanted = folder.local(named) or (Path(named), "")
     if path.is_dir():
-        return _folder(path, wanted)
+        return _folder(path, wanted, every)
     if not path.exists() and (name := HubName.parse(named)):
-        return hub_dataset(name)
+        return hub_dataset(name, every)
     try:
         _check(path)
     except InputError as error:
@@ -38,9 +39,9 @@ def _found(named: str) -> Origin:
     return Origin(str(path), path.name, lambda most: _file(path, most), licences(folder.card(path.parent)))
 
 
-def _folder(path: Path, wanted: str) -> Origin:
+def _folder(path: Path, wanted: str, every: bool) -> Origin:
     card = folder.card(path)
-    files, left = folder.files(path, card, wanted)
+    files, left = folder.files(path, card, wanted, every)
     for file in files:
         _check(file)
     note = ""

@@ -12,7 +12,7 @@ import pytest
 from gen import recipe as recipes
 from gen.errors import InputError
 from gen.material import read_material
-from gen.seeds import read_seeds
+from gen.seeds import read_against, read_seeds
 
 CARD = "---\nlicense: cc-by-nc-4.0\nconfigs:\n{}---\n# About\n"
 
@@ -64,6 +64,8 @@ def test_of_files_named_by_split_those_of_train_are_read(tmp_path, names):
     assert [s.instruction for s in result.samples] == [names[0]]
     assert result.notes[0].startswith(f"{tmp_path}: only the split train is read, not such as ")
     assert texts(f"{tmp_path}#test") == [names[1]]
+    assert {s.instruction for s in read_against([tmp_path])} == {*names}  # what must not be repeated: every split
+    assert [s.instruction for s in read_against([f"{tmp_path}#test"])] == [names[1]]
     assert read_seeds([f"{tmp_path}#test"]).notes == ()
     with pytest.raises(InputError, match=r"#tset: no file is named so; did you mean 'test'\?"):
         texts(f"{tmp_path}#tset")
@@ -102,6 +104,8 @@ def test_a_card_says_which_files_are_the_data(tmp_path, configs):
     for way, name in where.items():
         if configs == WAYS[way]:
             assert texts(f"{tmp_path}{name}") == ["y"]
+    every = [s.instruction for s in read_against([tmp_path])]
+    assert every == {"splits": ["x", "y"], "folder": ["z", "x"]}.get(next(w for w in WAYS if WAYS[w] == configs), ["x"])
     # `datasets` reads the same
     loaded = datasets.load_dataset(str(tmp_path), "first" if "first" in configs else None, split="train", streaming=True)
     assert [row["instruction"] for row in loaded] == ["x"]
@@ -185,8 +189,8 @@ def test_paths_of_a_recipe_are_seen_from_its_folder_and_names_of_the_hub_are_lef
     local = recipes.with_values(recipe, {"source": {"seeds": list(recipe.source.seeds[:2])}})
     material = read_material(local)
     assert [s.instruction for s in material.seeds.samples] == ["t", "o"]
-    assert [s.id for s in material.against] == ["against:train.jsonl:1"]
-    assert [s.id for s in material.against] == ["against:train.jsonl:1"]  # as often as it is asked for
+    for _ in range(2):  # as often as it is asked for; every split of it
+        assert [s.id for s in material.against] == ["against:test.jsonl:1", "against:train.jsonl:1"]
 
 
 def test_a_missing_name_says_what_it_could_have_been(tmp_path, monkeypatch):

@@ -112,9 +112,12 @@ def hub(tmp_path_factory):
 READ = """
 import json, sys
 from gen.errors import InputError
-from gen.seeds import read_seeds
+from gen.seeds import read_against, read_seeds
 for name, options in json.loads(sys.argv[1]):
     try:
+        if options.pop("against", False):
+            print(json.dumps([s.id for s in read_against([name])]))
+            continue
         found = read_seeds([name], **options)
         told = [[s.instruction for s in found.samples], found.names, found.licences, [str(b) for b in found.bad], found.digest]
     except InputError as error:
@@ -138,9 +141,10 @@ def ask(hub, home, *names, **environment):
 def test_datasets_of_a_hub_are_streamed(hub, tmp_path):
     hub.asked.clear()
     chat = (f"{REPO}:chat", {"turn": "all"})
-    whole, test, pinned, first, turns = ask(
-        hub, tmp_path, REPO, f"{REPO}#test", f"hf://datasets/{REPO}@main#test", (REPO, {"limit": 2}), chat
-    )
+    whole, test, pinned, first, turns, against = ask(
+        hub, tmp_path, REPO, f"{REPO}#test", f"hf://datasets/{REPO}@main#test", (REPO, {"limit": 2}), chat,
+        (REPO, {"against": True}),
+    )  # fmt: skip
     assert whole[0] == [f"a {n}" for n in range(200)] + [f"b {n}" for n in range(100)]
     assert whole[1:4] == [["some/tasks@a1b2c3d4e5f6"], ["cc-by-nc-4.0"], []]
     assert whole[4] == read_seeds([hub.folder]).digest  # a clone of the repository is the same data
@@ -150,6 +154,7 @@ def test_datasets_of_a_hub_are_streamed(hub, tmp_path):
     assert turns[0] == ["Hi", "So?"]
     assert turns[1] == ["some/tasks:chat@a1b2c3d4e5f6"]
     assert turns[3] == ["some/tasks, row 2: turns of no user; user and assistant take turns, user first"]
+    assert against == [f"against:tasks:{n}" for n in range(1, 304)]  # of what must not be repeated, every split
     assert not [line for line in hub.asked if line.startswith("POST")]
     assert not list(tmp_path.rglob("*.parquet")), "no data is kept"
 
@@ -195,7 +200,7 @@ def test_what_has_the_form_of_a_hub_name(tmp_path, monkeypatch, named, parts):
 
 def test_a_path_wins_over_a_hub_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("gen.seeds.origin.hub_dataset", lambda name: pytest.fail(f"asked the hub for {name}"))
+    monkeypatch.setattr("gen.seeds.origin.hub_dataset", lambda name, every: pytest.fail(f"asked the hub for {name}"))
     (tmp_path / "org" / "name").mkdir(parents=True)
     (tmp_path / "org" / "name" / "a.jsonl").write_text('{"instruction": "here"}\n')
     assert read_seeds(["org/name"]).samples[0].instruction == "here"
