@@ -130,4 +130,4 @@ def test_one_row_group_of_all_rows_is_streamed(tmp_path):
                           cwd=Path(__file__).parents[2])  # fmt: skip
     rows, peak = map(int, done.stdout.split())
     assert rows == 20_000
-    assert peak < 130
+    assert peak < 170  # half of it is pyarrow itself
