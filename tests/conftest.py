@@ -72,6 +72,19 @@ def vllm_server(tmp_path_factory):
         yield server
 
 
+@pytest.fixture
+def stub(tmp_path, monkeypatch):
+    """A "Python with vLLM" that starts the test server, with a runtime folder of its own; nothing of it is left."""
+    from gen.engines import keeper, registry
+
+    monkeypatch.setenv("GEN_RUNTIME_DIR", str(tmp_path / "runtime"))
+    (tmp_path / "runtime").mkdir(mode=0o700)
+    monkeypatch.setattr("gen.engines.keeper.GRACE_S", 3.0)
+    yield sys.modules["vllm_serving"].Stub(tmp_path / "stub")
+    for record in registry.records():  # of a test that failed
+        keeper.stop(record.server.pid, 1.0)
+
+
 @pytest.fixture(name="write")
 def _write():
     """The function that replies like a model, for engines of a test's own."""

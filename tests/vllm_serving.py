@@ -9,15 +9,19 @@ server that runs already, which saves its start while one writes a test.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "gen" / "micro" / "weights"
@@ -84,3 +88,29 @@ def serve(folder: Path, *more: str) -> Iterator[Vllm]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # its engine too, if it has not followed
         process.wait()
+
+
+class Stub:
+    """Where no real vLLM is needed: a "Python with vLLM" in a folder of its own (see stub_vllm.py)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.python = folder, folder / "python"
+        folder.mkdir()
+        shutil.copy(ROOT / "tests" / "stub_vllm.py", folder / "vllm_stub.py")
+        self.python.write_text(f'#!/bin/sh\nexec {sys.executable} {folder}/vllm_stub.py "$@"\n')
+        self.python.chmod(0o755)
+        self.set()
+
+    def set(self, *flags: str, **changes: Any) -> None:
+        plan = {"version": "0.32.0", "say": [], "fail": None, "why": "", "from": 1, "until": 99, "flags": list(flags)}
+        plan |= {"serving": str(ROOT / "tests" / "serving.py")} | changes
+        (self.folder / "stub.json").write_text(json.dumps(plan))
+
+    @property
+    def starts(self) -> list[dict[str, Any]]:
+        file = self.folder / "starts"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def asked(self) -> int:
+        logs = self.folder.glob("asked-*.jsonl")
+        return sum(line.startswith('{"event": "ask"') for log in logs for line in log.read_text().splitlines())

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,8 +15,9 @@ from typing import Any
 
 import pytest
 import serving
+from vllm_serving import Stub
 
-from gen.engines import keeper, registry
+from gen.engines import registry
 from gen.engines.processes import Process, members
 from gen.engines.supervisor import Limits
 from gen.engines.vllm import Vllm, stop_kept
@@ -27,42 +26,6 @@ from gen.errors import EngineError, GenError, RecipeError, Unavailable
 pytestmark = pytest.mark.process
 ROOT = Path(__file__).parents[2]
 question = serving.question
-
-
-class Stub:
-    """A "Python with vLLM" in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.python = folder, folder / "python"
-        folder.mkdir()
-        shutil.copy(ROOT / "tests" / "engines" / "stub_vllm.py", folder / "vllm_stub.py")
-        self.python.write_text(f'#!/bin/sh\nexec {sys.executable} {folder}/vllm_stub.py "$@"\n')
-        self.python.chmod(0o755)
-        self.set()
-
-    def set(self, *flags: str, **changes: Any) -> None:
-        plan = {"version": "0.32.0", "say": [], "fail": None, "why": "", "from": 1, "until": 99, "flags": list(flags)}
-        plan |= {"serving": str(ROOT / "tests" / "serving.py")} | changes
-        (self.folder / "stub.json").write_text(json.dumps(plan))
-
-    @property
-    def starts(self) -> list[dict[str, Any]]:
-        file = self.folder / "starts"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-    def asked(self) -> int:
-        logs = self.folder.glob("asked-*.jsonl")
-        return sum(line.startswith('{"event": "ask"') for log in logs for line in log.read_text().splitlines())
-
-
-@pytest.fixture
-def stub(tmp_path, monkeypatch):
-    monkeypatch.setenv("GEN_RUNTIME_DIR", str(tmp_path / "runtime"))
-    (tmp_path / "runtime").mkdir(mode=0o700)
-    monkeypatch.setattr("gen.engines.keeper.GRACE_S", 3.0)
-    yield Stub(tmp_path / "stub")
-    for record in registry.records():  # of a test that failed
-        keeper.stop(record.server.pid, 1.0)
 
 
 def vllm(stub: Stub, **options: Any) -> Vllm:
@@ -266,6 +229,7 @@ SCRIPT = """
 import asyncio, sys
 sys.path.insert(0, "tests")
 import serving
+from vllm_serving import Stub
 from gen.engines.vllm import Vllm
 
 async def main():
