@@ -55,6 +55,12 @@ class Score:
     """Rows of a batch of a local model."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where a local model runs."""
+    engine: Literal["auto", "vllm", "local"] = "auto"
+    """What runs the model; auto: vLLM where it is installed and a GPU is visible."""
+    vllm_args: Annotated[str, _arg("'ARG ...'")] = ""
+    """More arguments of vLLM's, as in a shell."""
+    vllm_python: Annotated[str, _arg("PATH")] = ""
+    """A Python that has vLLM; empty: GEN_VLLM_PYTHON, this one, or that of the `vllm` on the PATH."""
     quiet: Annotated[bool, _arg(None)] = False
     """No progress."""
     json: Annotated[bool, _arg(None)] = False
@@ -82,8 +88,11 @@ def _engine(flags: Score) -> Any:
     is_bundled = not (flags.model or flags.server)
     engine: Any = open_engine(
         str(weights()) if is_bundled else flags.model, flags.server, batch_size=flags.batch_size,
-        device=flags.device, shown="micro" if is_bundled else None,
+        device=flags.device, shown="micro" if is_bundled else None, engine=flags.engine,
+        vllm_args=flags.vllm_args, vllm_python=flags.vllm_python,
     )  # fmt: skip
+    if hasattr(engine, "say"):
+        engine.say = lambda text: None if flags.quiet else NOTES.print(render.plain(text), soft_wrap=True)
     engine.scoring_limit = flags.max_length
     return engine
 
