@@ -83,7 +83,7 @@ def to_recipe(base: Recipe, flags: Any) -> Recipe:
     table = {"loop": base.loop, **_plain(flags.run)}
     table |= {section: _plain(getattr(flags, section)) for section in (base.loop, *recipes.SECTIONS)}
     table["model"]["server"] = table["model"]["server"] or list(base.model.server)
-    table["source"]["map"] = _pairs(table["source"].get("map", []))
+    table["source"]["map"] = pairs(table["source"].get("map", []))
     names, old = _filters(flags.gate), recipes.table_of(base)["gate"]
     optional = [name for name in base.optional if name in flags.gate.gate_filters]
     table["gate"] = {"filters": names, "optional": optional} | {name: old[name] for name in names if name in old}
@@ -108,7 +108,8 @@ def _plain(group: Any) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in found.items() if v is not None}
 
 
-def _pairs(given: Sequence[str]) -> dict[str, str]:
+def pairs(given: Sequence[str]) -> dict[str, str]:
+    """FIELD=COLUMN flags as a mapping. Raises RecipeError."""
     for pair in given:
         if "=" not in pair:
             raise RecipeError(f"--map {pair!r}: expected FIELD=COLUMN, such as instruction=question")

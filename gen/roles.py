@@ -131,7 +131,11 @@ async def _lacks_scoring(staff: Staff) -> str:
 
 
 def _leave_out(staff: Staff, recipe: Recipe, shape: str, reason: str, before: dict[str, str] | None) -> None:
-    """Filters of one shape cannot be had: those of the default gate go, any other stops the run."""
+    """Filters of one shape cannot be had: those of the default gate go, unless who measures was named; any other
+    stops the run."""
+    role = "embedder" if shape == "text" else "scorer"
+    if named := getattr(recipe.roles, role):
+        raise RecipeError(f"--{role} {named}: {reason}; name another, or none")
     for filter in recipe.gate:
         name = filter.passport.name
         if not hasattr(filter, shape):

@@ -53,7 +53,7 @@ def test_a_role_names_a_model_a_server_or_both(name, model, urls):
 
 
 def evolve(*flags):
-    return main(["evolve", "seeds.jsonl", "--rounds", "1", "--model", "script:all.toml", "--without", "semantic", "--quiet", "--json", *flags])
+    return main(["evolve", "seeds.jsonl", "--rounds", "1", "--model", "script:all.toml", "--quiet", "--json", *(flags if "semantic" in flags else ("--without", "semantic", *flags))])
 
 
 def test_each_role_is_asked_by_its_own_engine(place, capsys):
@@ -112,6 +112,13 @@ def test_a_filter_of_the_default_gate_leaves_with_one_line(place):
 def test_a_filter_that_was_named_stops_the_run_before_it_begins(place):
     with pytest.raises(RecipeError, match="--without surprise"):
         opened((), None)
+
+
+def test_who_was_named_to_measure_must_be_able_to(place, capsys):
+    (place / "empty").mkdir()
+    told = refused(capsys, "--with", "semantic", "--embedder", "./empty", "--out", "run")
+    assert "--embedder ./empty" in told
+    assert "--scorer script:judge.toml" in refused(capsys, "--scorer", "script:judge.toml", "--out", "run")
 
 
 def test_a_run_that_was_begun_with_a_filter_does_not_go_on_without(place):

@@ -17,6 +17,7 @@ from gen import scoring
 from gen.commands import render
 from gen.engines import open_engine
 from gen.errors import RecipeError
+from gen.flags import pairs
 from gen.micro.bundled import weights
 from gen.recipe import values
 from gen.seeds import read_rows
@@ -73,7 +74,7 @@ def score(flags: Annotated[Score, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name=
         raise RecipeError("gen score: expected --batch-size and --max-length of 1 or more")
     if not (flags.model or flags.server):
         NOTES.print(render.BUNDLED, markup=False, soft_wrap=True)
-    metric, mapping = Ifd(form=flags.form, direct=flags.direct), _pairs(flags.map)
+    metric, mapping = Ifd(form=flags.form, direct=flags.direct), pairs(flags.map) or None
     path = Path(flags.to or f"{Path(flags.data).name.partition('.')[0]}.{flags.metric}.jsonl")
     done = scoring.score(
         _engine(flags), metric, lambda: read_rows([flags.data], mapping=mapping), path,
@@ -95,13 +96,6 @@ def _engine(flags: Score) -> Any:
         engine.say = lambda text: None if flags.quiet else NOTES.print(render.plain(text), soft_wrap=True)
     engine.scoring_limit = flags.max_length
     return engine
-
-
-def _pairs(given: tuple[str, ...]) -> dict[str, str] | None:
-    for pair in given:
-        if "=" not in pair:
-            raise RecipeError(f"--map {pair!r}: expected FIELD=COLUMN, such as instruction=question")
-    return dict(pair.split("=", 1) for pair in given) or None
 
 
 def _say(done: scoring.Done, path: Path, metric: str, *, json: bool) -> None:
