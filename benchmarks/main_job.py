@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
 import signal
@@ -121,17 +122,20 @@ def report(args: argparse.Namespace, folder: Path, server: subprocess.Popen[str]
     if run.returncode:
         raise SystemExit(told)
     spent = {name: value - before[name] for name, value in gauges(url).items()}
-    look = [sys.executable, "-m", "gen", "funnel", str(folder / "run")]
-    table = subprocess.run(look, capture_output=True, text=True, check=True).stdout
+    look, wide = [sys.executable, "-m", "gen", "funnel", str(folder / "run")], os.environ | {"COLUMNS": "130"}
+    table = subprocess.run(look, capture_output=True, text=True, check=True, env=wide).stdout
     return page(json.loads(out), spent, watch, seconds, table, told)
 
 
 def page(found: dict[str, int], spent: dict[str, float], watch: Watch, seconds: float, funnel: str, told: str) -> str:
-    busy = [n for n in watch.running if n]
+    busy = [i for i, running in enumerate(watch.running) if running] or [0]
+    step = seconds / max(1, len(watch.running))
     rows = {
         "kept": f"{found['kept']:,}",
         "questions asked, measurements": f"{found['asked']:,}, {found['measured']:,}",
         "seconds, start of the server apart": f"{seconds:.1f}",
+        "of these before the first request, after the last": f"{busy[0] * step:.1f}, "
+        f"{(len(watch.running) - 1 - busy[-1]) * step:.1f}",
         "generated tokens a second at the server": f"{spent['generated'] / seconds:,.0f}",
         "prompt tokens a second at the server": f"{spent['prompted'] / seconds:,.0f}",
         "share of the time with a request running": f"{len(busy) / max(1, len(watch.running)):.0%}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -97,6 +98,10 @@ async def at_work(staff: Staff, recipe: Recipe, left_out: dict[str, str] | None,
     """The staff opened, and closed at the end. `left_out` is what the run was begun without, None for a new run.
     Raises RecipeError where a filter that was named needs what no engine here can do."""
     async with contextlib.AsyncExitStack() as opened:
+        if staff.embedder:
+            opened.push_async_callback(staff.embedder.close)
+        loading = asyncio.create_task(_load(staff.embedder))  # while servers start
+        opened.push_async_callback(_ended, loading)
         for engine in dict.fromkeys(staff.engines.values()):
             opened.push_async_callback(engine.close)
             if hasattr(engine, "say"):
@@ -106,21 +111,29 @@ async def at_work(staff: Staff, recipe: Recipe, left_out: dict[str, str] | None,
                 say(remark)
         if reason := await _lacks_scoring(staff):
             _leave_out(staff, recipe, "score", reason, left_out)
-        if staff.embedder:
-            opened.push_async_callback(staff.embedder.close)
-            try:
-                await staff.embedder.open()
-            except Unavailable:
-                raise
-            except (EngineError, UserError) as error:
-                _leave_out(staff, recipe, "text", str(error), left_out)
-                staff.embedder = None
+        try:
+            await loading
+        except Unavailable:
+            raise
+        except (EngineError, UserError) as error:
+            _leave_out(staff, recipe, "text", str(error), left_out)
+            staff.embedder = None
         for name, reason in (left_out or {}).items():  # once begun without, always without
             if name not in staff.left_out:
                 staff.left_out[name] = reason
         for name, reason in staff.left_out.items():
             say(f"Without {name!r} in the gate: {reason}")
         yield staff
+
+
+async def _load(embedder: Embedder | None) -> None:
+    if embedder:
+        await embedder.open()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _lacks_scoring(staff: Staff) -> str:
