@@ -10,7 +10,7 @@ import html
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from gen import licences
@@ -76,6 +76,8 @@ class CardFacts:
     trainer: str = "SFTTrainer"
     notes: tuple[str, ...] = ()
     """What was done to the rows on their way here, a sentence each."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Filters of the default gate that nothing there could measure for, and why."""
 
 
 def card(facts: CardFacts) -> str:
@@ -88,7 +90,7 @@ def card(facts: CardFacts) -> str:
         "Licence": _licence(facts),
         "Loops": _table("loop paper", facts.loops),
         "Prompts": _table("prompt hash", (p.rpartition("@")[::2] for p in facts.prompts)),
-        "Filters": _table("filter parameters paper", facts.filters),
+        "Filters": _table("filter parameters paper", facts.filters) + _left_out(facts),
         "Funnel": _table("round outcome candidates", facts.funnel),
         "Versions": _table("software version", facts.versions.items()),
         "Command": f"```bash\n{_plain(facts.command)}\n```",
@@ -118,9 +120,14 @@ def _front(facts: CardFacts) -> str:
     return "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in matter.items())
 
 
+def _left_out(facts: CardFacts) -> str:
+    return "".join(f"\n\nLeft out of the gate: {_cell(name)} ({_cell(why)})." for name, why in facts.left_out.items())
+
+
 def _summary(facts: CardFacts) -> str:
     loops = ", ".join(_cell(loop) for loop, _ in facts.loops) or "no loop"
-    models = ", ".join(dict.fromkeys(_cell(model) for _, model, *_ in facts.models))
+    writers = (model for role, model, *_ in facts.models if role not in ("scorer", "embedder"))
+    models = ", ".join(dict.fromkeys(map(_cell, writers)))
     wrote = f"What is not a seed's was written by {models}: it is synthetic and may be wrong."
     seeds = sum(int(str(rows)) for _, rows, *_ in facts.seeds)
     return (f"{facts.rows:,} examples for instruction tuning, made by gen from {seeds:,} seeds with {loops}. "

@@ -48,7 +48,7 @@ class Progress:
         while True:
             await asyncio.sleep(LINE_EVERY if len(self._seen) > 1 else EVERY * 8)
             self._look(run)
-            self._console.print(self.line(run), highlight=False, markup=False)
+            self._console.print(self.line(run), highlight=False, markup=False, soft_wrap=True)
 
     def line(self, run: Run) -> str:
         """One plain line: round, conversations, rate, kept, dropped, time left, who is waited for."""

@@ -71,7 +71,7 @@ def publish(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> Non
         filters=[(f.passport.name, recipes.values(f), f.passport.source) for f in gate],
         funnel=[(round, reason or "kept", count) for (round, reason), count in sorted(funnel.items())],
         versions=_versions(kinds), command=pool.state("command", ""), promise=_promise(kinds),
-        closed=pool.state("closed", []), served="server" in kinds,
+        closed=pool.state("closed", []), served="server" in kinds, left_out=left_out,
     )  # fmt: skip
     pool.set_state("card", msgspec.to_builtins(facts))
     with atomic(folder / "README.md") as file:

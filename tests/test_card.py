@@ -156,3 +156,10 @@ def test_the_page_of_an_export_names_its_files_columns_and_notes():
     assert 'DPOTrainer(model="your/model", train_dataset=data.select_columns(["prompt", "chosen", "rejected"])).train()' in page
     assert page.endswith("Held out: 3 rows.\n")
     assert "trl" not in card(replace(FACTS, trainer=""))
+
+
+def test_filters_that_were_left_out_are_named_and_who_measures_writes_nothing():
+    models = [("answerer", "micro", "ab", "mit"), ("scorer", "judge-7b", "cd", "mit"), ("embedder", "encoder", "ef", "mit")]
+    page = card(replace(FACTS, models=models, left_out={"ifd": "the server tells no log-probabilities"}))
+    assert "Left out of the gate: ifd (the server tells no log-probabilities)." in page
+    assert "was written by micro:" in page

@@ -117,7 +117,7 @@ def make(recipe: Recipe, out: str, *, command: str, quiet: bool, json: bool) -> 
         _say_bundled(recipe)
     folder = Path(out) if out else found.folder(recipe)
     if (folder / "pool.db").exists():
-        NOTES.print(f"{folder} holds a run already; what is done is not done again.", markup=False)
+        NOTES.print(f"{folder} holds a run already; what is done is not done again.", markup=False, soft_wrap=True)
     progress = Progress(NOTES, quiet=quiet)
     report = job.execute(recipe, folder, found, command=command, watch=progress, say=_note)
     _say(report, json=json)
@@ -129,22 +129,22 @@ def _note(text: str) -> None:
 
 
 def _say_bundled(recipe: Recipe) -> None:
-    NOTES.print(render.BUNDLED, markup=False)
+    NOTES.print(render.BUNDLED, markup=False, soft_wrap=True)
     if strange := [p.name for p in recipe.params.asks() if p.ref not in trained_prompts()]:
         NOTES.print(f"It was not trained on these prompts: {', '.join(strange)}", markup=False, soft_wrap=True)
 
 
 def _say_rows(found: material.Material) -> None:
     for note in found.seeds.notes:
-        NOTES.print(render.plain(note))
+        NOTES.print(render.plain(note), soft_wrap=True)
     for kind, rows in (("skipped", found.seeds.bad), ("duplicate", found.seeds.repeats)):
         for row in rows[:5]:
-            NOTES.print(render.plain(f"{kind}: {row}"))
+            NOTES.print(render.plain(f"{kind}: {row}"), soft_wrap=True)
         if rows.total > 5:
             NOTES.print(f"{kind}: {rows.total - 5:,} more rows", markup=False)
     if found.against_bad:
         NOTES.print(f"--against: {found.against_bad.total:,} rows cannot be read, such as", markup=False)
-        NOTES.print(render.plain(str(found.against_bad[0])))
+        NOTES.print(render.plain(str(found.against_bad[0])), soft_wrap=True)
 
 
 def _say(report: Report, *, json: bool) -> None:
@@ -159,8 +159,8 @@ def _say(report: Report, *, json: bool) -> None:
         console.print(
             f"{report.asked:,} questions answered, {report.replayed:,} taken from the journal, "
             f"{report.measured:,} measurements, {report.tokens:,} tokens generated in {report.seconds:.0f} s",
-            markup=False,
-        )  # fmt: skip
+            markup=False, soft_wrap=True,
+        )  # fmt: skip  # fmt: skip
     for line in render.advice(report.funnel):
         console.print(line, markup=False, soft_wrap=True)
     console.print(f"Look closer: gen funnel {report.folder}; gen show {report.folder} ID", markup=False, soft_wrap=True)
