@@ -100,7 +100,10 @@ async def at_work(staff: Staff, recipe: Recipe, left_out: dict[str, str] | None,
     async with contextlib.AsyncExitStack() as opened:
         if staff.embedder:
             opened.push_async_callback(staff.embedder.close)
-        loading = asyncio.create_task(_load(staff.embedder))  # while servers start
+        may_load = asyncio.Event()
+        if "local" not in staff.kinds:  # two threads cannot import transformers at once
+            may_load.set()
+        loading = asyncio.create_task(_load(staff.embedder, may_load))  # while servers start
         opened.push_async_callback(_ended, loading)
         for engine in dict.fromkeys(staff.engines.values()):
             opened.push_async_callback(engine.close)
@@ -111,6 +114,7 @@ async def at_work(staff: Staff, recipe: Recipe, left_out: dict[str, str] | None,
                 say(remark)
         if reason := await _lacks_scoring(staff):
             _leave_out(staff, recipe, "score", reason, left_out)
+        may_load.set()
         try:
             await loading
         except Unavailable:
@@ -126,7 +130,8 @@ async def at_work(staff: Staff, recipe: Recipe, left_out: dict[str, str] | None,
         yield staff
 
 
-async def _load(embedder: Embedder | None) -> None:
+async def _load(embedder: Embedder | None, may_load: asyncio.Event) -> None:
+    await may_load.wait()
     if embedder:
         await embedder.open()
 

@@ -10,10 +10,11 @@ from gen import recipe as recipes
 from gen.catalog import component
 from gen.cli import main
 from gen.core import Score, Scoring, Verdict
+from gen.engines.scripted import Scripted
 from gen.errors import EngineError, RecipeError
 from gen.gate import Gate
 from gen.pool import Pool
-from gen.roles import at_work, hire
+from gen.roles import Staff, at_work, hire
 from gen.sections import split_engine
 
 REWRITE = "<instruction>\nName five rivers of Europe and, for each, one city that stands on it.\n</instruction>"
@@ -124,3 +125,36 @@ def test_who_was_named_to_measure_must_be_able_to(place, capsys):
 def test_a_run_that_was_begun_with_a_filter_does_not_go_on_without(place):
     with pytest.raises(EngineError, match="begun with 'surprise'"):
         opened(("surprise",), {})
+
+
+def test_the_encoder_loads_while_servers_start_but_not_beside_a_local_model(place):
+    """Two threads that import transformers at once break its lazy modules."""
+    seen = []
+
+    class Slow(Scripted):
+        def __init__(self, kind):
+            super().__init__([{"reply": "x"}])
+            self.kind = kind
+
+        async def open(self):
+            await asyncio.sleep(0.05)
+            seen.append("engine")
+
+    class Encoder:
+        scripts, fingerprint, model, width = None, "f", "m", 1
+
+        async def open(self):
+            seen.append("encoder")
+
+        async def close(self):
+            seen.append("closed")
+
+    recipe = recipes.build({"gate": {"filters": []}})
+
+    async def go(kind):
+        async with at_work(Staff({"judge": Slow(kind)}, Encoder()), recipe, None, seen.append):
+            pass
+        return [seen.pop(0) for _ in range(3)]
+
+    assert asyncio.run(go("vllm")) == ["encoder", "engine", "closed"]
+    assert asyncio.run(go("local")) == ["engine", "encoder", "closed"]
