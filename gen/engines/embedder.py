@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 from gen.core import Embedder, Vector, digest
 from gen.engines import closed, wire
 from gen.engines.endpoint import Endpoint
-from gen.engines.transport import Limits, Refused, Transport
+from gen.engines.transport import Limits, Refused, Transport, api_key
 from gen.engines.vector import tell, unit
 from gen.errors import EngineError, RecipeError, Unavailable, nearest
 
@@ -78,7 +77,7 @@ class ServedEmbedder:
         """Finds out what is served and whether all servers serve the same. Raises RecipeError for a model that is not
         there or not named, a bad key, servers that differ; Unavailable when one of them does not answer; EngineError
         where it makes no embeddings."""
-        key = next(filter(None, (os.environ.get(n, "").strip() for n in ("GEN_API_KEY", "OPENAI_API_KEY"))), "")
+        key = api_key()
         self._transport = Transport(self._urls, self.width, key, self._limits)
         try:
             with _as_embedder():

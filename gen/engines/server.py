@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,7 +14,7 @@ from gen.core import Completion, Engine, Likelihood, Message, Request, Sampling,
 from gen.engines import closed, scoring, wire
 from gen.engines.endpoint import Endpoint
 from gen.engines.reasoning import QUESTION, habit
-from gen.engines.transport import Limits, Read, Refused, Transport
+from gen.engines.transport import Limits, Read, Refused, Transport, api_key
 from gen.engines.wire import Thinking
 from gen.errors import EngineError, RecipeError, Unavailable, nearest
 
@@ -25,7 +24,6 @@ PROBE = Request("scorer", (Message("user", QUESTION),), Sampling(0.0, 1.0, 256),
 NEAR = 0.2
 """Log-probabilities of the same weights differ by hundredths from card to card, those of two models by more."""
 CHAT = "/v1/chat/completions"
-KEYS = ("GEN_API_KEY", "OPENAI_API_KEY")
 
 
 class Probed(NamedTuple):
@@ -75,7 +73,7 @@ class Server(Engine):
     async def open(self) -> None:
         """Finds out what is served and whether all servers serve the same. Raises RecipeError for a model that is
         not there or not named, a bad key, servers that differ; Unavailable when one of them does not answer."""
-        own = next(filter(None, (os.environ.get(name, "").strip() for name in KEYS)), "")
+        own = api_key()
         key = own if self._key is None else self._key
         self._slots, self._scorings = asyncio.Semaphore(self.width), asyncio.Semaphore(self.scoring_width)
         self._transport = Transport(self._urls, self.width + self.scoring_width, key, self._limits)

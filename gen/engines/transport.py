@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from gen.errors import RecipeError, Unavailable
 T = TypeVar("T")
 Read: TypeAlias = Callable[[Mapping[str, Any]], T]
 """Makes a value of a reply's JSON, or raises wire.Unreadable: then it is asked again."""
+KEYS = ("GEN_API_KEY", "OPENAI_API_KEY")
 AGAIN = (408, 409, 425, BUSY)
 """Statuses that waiting may mend, besides 5xx."""
 NO_API = "expected an OpenAI-compatible server; check --server"
@@ -61,6 +63,11 @@ class Refused(Exception):
 
     status: int
     said: str
+
+
+def api_key() -> str:
+    """The key of the servers, from the environment; empty where none is set."""
+    return next(filter(None, (os.environ.get(name, "").strip() for name in KEYS)), "")
 
 
 class Transport:

@@ -4,7 +4,6 @@ without GPU: the CPU build), and a client of them all."""
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import Any
 from gen.core import digest
 from gen.engines import launch, registry
 from gen.engines.licence import license_of
-from gen.engines.server import KEYS, Server, log
+from gen.engines.server import Server, log
 from gen.engines.supervisor import Limits, Supervisor
+from gen.engines.transport import api_key
 from gen.engines.unit import Plan
 from gen.errors import EngineError, RecipeError
 
@@ -108,7 +108,7 @@ class Vllm(Server):
         count = len(devices)
         self.width = self._wanted_width or (WIDTH_GPU if gpus else WIDTH_CPU) * count
         self.scoring_width = getattr(self, "scoring_width", 1) * count
-        api_key = next(filter(None, (os.environ.get(name, "").strip() for name in KEYS)), "")
+        secret = api_key()
 
         def command(port: int) -> list[str]:
             return launch.command(
@@ -117,11 +117,11 @@ class Vllm(Server):
             )  # fmt: skip
 
         def environment(slot: int, devices: Sequence[str]) -> dict[str, str]:
-            return launch.environment(installed, self._source, devices, slot, count, api_key)
+            return launch.environment(installed, self._source, devices, slot, count, secret)
 
         where = "the CPU" if not gpus else f"GPU {', '.join('+'.join(group) for group in devices)}"
         self.tell(f"vLLM {installed.version}, {count} server{'s' * (count > 1)} of {self._served} on {where}")
-        return Plan(key, self._served, command, environment, api_key, self._port, self._kept, self._shared), devices
+        return Plan(key, self._served, command, environment, secret, self._port, self._kept, self._shared), devices
 
     def _gpus(self, installed: launch.Installed) -> tuple[str, ...]:
         if installed.is_cpu or self._device == "cpu":
