@@ -150,21 +150,23 @@ class Unit:
         assert self.record is not None
         record, text, phase = self.record, "", "starting Python"
         begun = heard = time.monotonic()
-        told = begun - SAY_EVERY_S
+        told, is_ready = begun - SAY_EVERY_S, False
         with Path(record.log).open("rb") as file:
             file.seek(self.said)
-            while not await self._serves(session, record.url):
+            while not is_ready:  # what was logged before it served is said, too, however quick it was
+                is_ready = await self._serves(session, record.url)
                 is_dead, now = not self.is_alive, time.monotonic()
                 if more := file.read().decode(errors="replace"):
                     text, heard = (text + more)[-200_000:], now
-                if is_dead or now - heard > silence:
+                if not is_ready and (is_dead or now - heard > silence):
                     code = (self.process.poll() if self.process else None) or 0
                     raise startup.failure(text, code, self.title, record.log)
                 before, phase = phase, startup.phase(more, phase)
                 if phase.split(" (")[0] != before.split(" (")[0] or now - told >= SAY_EVERY_S:
                     told = now
                     say(f"{self.title}: {phase}, {now - begun:.0f} s")
-                await asyncio.sleep(TICK_S)
+                if not is_ready:
+                    await asyncio.sleep(TICK_S)
 
     async def _serves(self, session: aiohttp.ClientSession, url: str) -> bool:
         """Whether our model is served there: another program may have come to have the port."""
