@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
@@ -181,6 +180,8 @@ class Candidate:
 
     sample: Sample
     failure: Verdict | None = None
+    given: bool = False
+    """What a person brought, and is kept as it is: the gate remembers it and judges it not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,18 +190,6 @@ class Grown:
 
     candidates: tuple[Candidate, ...]
     heirs: tuple[Sample, ...]
-
-
-class Loop(Protocol):
-    """An algorithm that proposes samples: one file in `gen/loops`, a frozen dataclass of parameters. `answer` is
-    round 0: a whole sample of a seed that may lack its answer. `grow` is one later round of one heir; all
-    randomness comes from `rng`. `asks` names every prompt (with its `ref`) that can be sent."""
-
-    def answer(self, seed: Sample) -> Rollout[Grown]: ...
-
-    def grow(self, seed: Sample, rng: random.Random) -> Rollout[Grown]: ...
-
-    def asks(self) -> Sequence[Any]: ...
 
 
 def digest(*parts: Any, size: int = 16) -> str:
@@ -239,9 +228,9 @@ def child(
 
 def place(sample: Sample, stage: int, round: int, index: int) -> Sample:
     """The sample with its stage and round, and an id made of its family, its path and its content.
-    A seed keeps its own id, answered or not: it is the root of its family."""
+    What has an id keeps it, answered or not: a seed, or what an earlier stage kept."""
     lineage = replace(sample.lineage, stage=stage, round=round)
-    if lineage.operation == "seed":
+    if sample.id:
         return replace(sample, lineage=lineage)
     path = (lineage.root, lineage.parent, stage, round, index, lineage.operation)
     return replace(sample, lineage=lineage, id=digest(*path, sample.instruction, sample.input, sample.response))

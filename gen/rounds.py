@@ -15,9 +15,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from gen.assess import Assessor
-from gen.core import Candidate, Embedder, Engine, Grown, Loop, Sample, Verdict, child, derive_seed, place
+from gen.core import Candidate, Embedder, Engine, Grown, Sample, Verdict, child, derive_seed, place
 from gen.errors import GenError, Interrupted
 from gen.gate import Admission
+from gen.loop import Loop
 from gen.pool import GrownRow, Pool
 from gen.recipe import Recipe
 from gen.rollout import STOPS, Talk, Told
