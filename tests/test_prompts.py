@@ -13,7 +13,7 @@ SHIPPED = Prompts()
 NAMES = list(SHIPPED.names())
 SAMPLE = {
     "instruction": "Sort 3 1 2.", "input": "a,b\n1,2", "domain": "shops", "language": "French", "min_added": 10,
-    "max_added": 20, "first": "Sort 3 1 2.", "second": "Sort 9 8 and say why.",
+    "max_added": 20, "response": "Sorted: 1 2 3.", "first": "Sort 3 1 2.", "second": "Sort 9 8 and say why.",
 }  # fmt: skip
 
 
