@@ -14,7 +14,16 @@ NAMES = list(SHIPPED.names())
 SAMPLE = {
     "instruction": "Sort 3 1 2.", "input": "a,b\n1,2", "domain": "shops", "language": "French", "min_added": 10,
     "max_added": 20, "response": "Sorted: 1 2 3.", "first": "Sort 3 1 2.", "second": "Sort 9 8 and say why.",
+    "text": "Ash grows fast.", "document": "Ash grows fast. Oak does not.", "keywords": "ash, oak",
+    "sentence": "Oak does not.", "examples": [{"text": "Elm trees are tall.", "instruction": "Say how tall elms are."}],
 }  # fmt: skip
+
+
+def texts(value):
+    """What must be found of a value: itself, or, of lists and tables, everything in it."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [t for v in value for t in texts(v)] if isinstance(value, list) else [str(value)]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -24,13 +33,15 @@ def test_a_shipped_prompt_has_a_valid_passport_and_renders(name):
     assert prompt.purpose
     [*system, user] = prompt.render(**{k: SAMPLE[k] for k in prompt.inputs})
     assert user.role == "user"
-    assert all(str(SAMPLE[k]) in user.content + "".join(m.content for m in system) for k in prompt.inputs)
+    said = user.content + "".join(m.content for m in system)
+    assert all(t in said for k in prompt.inputs for t in texts(SAMPLE[k]))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_optional_parts_leave_no_trace_when_they_are_empty(name):
     prompt = SHIPPED.get(name)
-    messages = prompt.render(**{k: "" if k in ("input", "domain", "language") else SAMPLE[k] for k in prompt.inputs})
+    optional = ("input", "domain", "language", "examples")
+    messages = prompt.render(**{k: "" if k in optional else SAMPLE[k] for k in prompt.inputs})
     assert len(messages) == 1
     assert "\n\n\n" not in messages[0].content
     assert "<data>" not in messages[0].content
