@@ -31,6 +31,8 @@ class Reply:
     form: Literal["plain", "sections", "choice", "json"] = "plain"
     sections: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    last: bool = False
+    """Of a section that comes several times the last one counts: for replies that work in steps."""
     choices: tuple[str, ...] = ()
     schema: Mapping[str, Any] | None = None
 
@@ -94,6 +96,24 @@ def parse_sections(text: str, required: tuple[str, ...], optional: tuple[str, ..
         if opened != 1 or closed != 1 or body is None:
             raise ParseError("reply_unparsed", f"expected one <{tag}>...</{tag}>, found {opened} and {closed}")
         found[tag] = body[1].strip()
+    return found
+
+
+def parse_last(text: str, required: tuple[str, ...]) -> dict[str, str]:
+    """The last occurrence of each tagged section, in whatever case, bold or spaced; text around it is ignored.
+
+    Raises ParseError when a section is missing or unclosed.
+    >>> parse_last("<b>x</b> so: **< B >** y **</b>** Done.", ("b",))
+    {'b': 'y'}
+    """
+    found = {}
+    for tag in required:
+        opened, closed = rf"<\s*{tag}\s*>", rf"<\s*/\s*{tag}\s*>"
+        body = rf"(\*\*)?{opened}(?(1)(?:\*\*)?)((?:(?!{opened}).)*?)(?:\*\*(?={closed}\*\*))?{closed}"
+        bodies = re.findall(body, text, re.DOTALL | re.IGNORECASE)
+        if not bodies:
+            raise ParseError("reply_unparsed", f"expected <{tag}>...</{tag}>, found {text[-80:]!r}")
+        found[tag] = bodies[-1][1].strip()
     return found
 
 

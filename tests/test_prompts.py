@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gen.errors import ParseError, PromptError
-from gen.prompts import Prompts, parse_choice, parse_sections
+from gen.prompts import Prompts, parse_choice, parse_last, parse_sections
 
 SHIPPED = Prompts()
 NAMES = list(SHIPPED.names())
@@ -16,6 +16,8 @@ SAMPLE = {
     "max_added": 20, "response": "Sorted: 1 2 3.", "first": "Sort 3 1 2.", "second": "Sort 9 8 and say why.",
     "text": "Ash grows fast.", "document": "Ash grows fast. Oak does not.", "keywords": "ash, oak",
     "sentence": "Oak does not.", "examples": [{"text": "Elm trees are tall.", "instruction": "Say how tall elms are."}],
+    "before": "Make it harder:", "after": "Reply in tags.", "method": "Make [[TASK]] harder.",
+    "feedback": "Case 1: stage 1 asks for no more.", "max_words": 400, "cases": "Case 1\nStage 0: Sort.",
 }  # fmt: skip
 
 
@@ -137,6 +139,30 @@ def test_sections_are_read_strictly(text, found):
             parse_sections(text, ("instruction",), ("input",))
     else:
         assert parse_sections(text, ("instruction",), ("input",)) == found
+
+
+LAST = {
+    "<plan>p</plan>\n<instruction>\nSort.\n</instruction>": "Sort.",
+    "<instruction>draft</instruction> better: <instruction>Sort.</instruction>": "Sort.",
+    "**<instruction>**\n Sort. \n**</instruction>** I hope it helps!": "Sort.",
+    "< Instruction >Sort.< / INSTRUCTION >": "Sort.",
+    "I put it into <instruction> tags: <instruction>Sort.</instruction>": "Sort.",
+    "<instruction>**Sort** the **list**</instruction>": "**Sort** the **list**",
+    "**<instruction>Sort.</instruction>**": "Sort.",
+    "<instruction></instruction>": "",
+    "<instruction>Sort.": None,
+    "Sort.": None,
+    "</instruction>Sort.<instruction>": None,
+}
+
+
+@pytest.mark.parametrize(("text", "found"), LAST.items())
+def test_of_a_reply_in_steps_the_last_section_counts(text, found):
+    if found is None:
+        with pytest.raises(ParseError, match="expected <instruction>"):
+            parse_last(text, ("instruction",))
+    else:
+        assert parse_last(text, ("instruction",)) == {"instruction": found}
 
 
 @pytest.mark.parametrize(
