@@ -69,6 +69,8 @@ class Sampling:
     top_p: float = 1.0
     max_tokens: int = 2048
     """Bound on generated tokens, reasoning included; a thinking budget of the engine comes on top."""
+    presence_penalty: float = 0.0
+    """Taken once from the logit of every token that the reply has already; 0 is never sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class Request:
     """JSON schema of the reply, enforced by the server's grammar where it has one."""
     prompt: str = ""
     """`path@hash` of the prompt file that was rendered; not part of what is sent."""
+    raw: bool = False
+    """The one message is the beginning of a text that the model goes on with: no chat template, no reasoning."""
     seed: int = 0
     """Filled by the rollout from the run's seed and the conversation's path; loops leave it."""
 

@@ -20,12 +20,13 @@ PUT = "INSERT OR IGNORE INTO journal (key, kind, engine, request, payload) VALUE
 
 
 def request_key(engine: str, request: Request) -> str:
-    """The address of a reply: role, engine fingerprint, the exact request, sampling, seed."""
+    """The address of a reply: role, engine fingerprint, the exact request, sampling, seed. What most requests do not
+    have stays out of it, so that journals of earlier versions hold."""
     messages = [(m.role, m.content) for m in request.messages]
     s = request.sampling
-    return digest(
-        request.role, engine, messages, s.temperature, s.top_p, s.max_tokens, request.schema, request.seed, size=32
-    )
+    rare = (*(("raw",) if request.raw else ()), *((s.presence_penalty,) if s.presence_penalty else ()))
+    asked = (request.role, engine, messages, s.temperature, s.top_p, s.max_tokens, request.schema, request.seed)
+    return digest(*asked, *rare, size=32)
 
 
 def scoring_key(engine: str, scoring: Scoring) -> str:

@@ -46,6 +46,9 @@ class Passport:
     role: Role
     inputs: tuple[str, ...]
     changed: str = ""
+    """How it differs from the paper, and why the reply has the form that it has."""
+    raw: bool = False
+    """For base models: the text is sent without a chat template, and the reply goes on where it ends."""
     system: str = ""
     sampling: Sampling = field(default_factory=Sampling)
     reply: Reply = field(default_factory=Reply)
@@ -77,7 +80,8 @@ class Prompt(Passport):
     def ask(self, *, sampling: Sampling | None = None, attempt: int = 0, **values: Any) -> Request:
         """The rendered prompt as a request; its step is the file's own name."""
         messages, step = self.render(**values), self.name.rpartition("/")[2]
-        return Request(self.role, messages, sampling or self.sampling, step, attempt, self.reply.schema, self.ref)
+        sent = sampling or self.sampling
+        return Request(self.role, messages, sent, step, attempt, self.reply.schema, self.ref, self.raw)
 
 
 def parse_sections(text: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, str]:
@@ -212,11 +216,14 @@ def _read_passport(path: Path, head: str) -> Passport:
     try:
         table = tomllib.loads(head)
         _check_names(path, "passport", table, Passport)
-        return msgspec.convert(table, Passport)
+        passport = msgspec.convert(table, Passport)
     except tomllib.TOMLDecodeError as error:
         raise PromptError(f"{path}: the passport is not valid TOML: {error}") from error
     except msgspec.ValidationError as error:
         raise PromptError(f"{path}, passport: {error}; mend it") from error
+    if passport.raw and passport.system:
+        raise PromptError(f"{path}: both raw and system; a text to go on with has no system turn, so drop one of them")
+    return passport
 
 
 def _check_names(path: Path, where: str, table: Mapping[str, Any], kind: type[Any]) -> None:

@@ -13,6 +13,8 @@ SHIPPED = Prompts()
 NAMES = list(SHIPPED.names())
 SAMPLE = {
     "instruction": "Sort 3 1 2.", "input": "a,b\n1,2", "domain": "shops", "language": "French", "min_added": 10,
+    "count": 3, "tasks": ["Name two trees.", '{"instruction": "Say hi.", "input": "", "output": "Hi."}'],
+    "triples": [{"instruction": "Add.", "input": "2 and 5", "output": "7"}, {"instruction": "Bow.", "input": "", "output": "I bow."}],
     "max_added": 20, "response": "Sorted: 1 2 3.", "first": "Sort 3 1 2.", "second": "Sort 9 8 and say why.",
     "text": "Ash grows fast.", "document": "Ash grows fast. Oak does not.", "keywords": "ash, oak",
     "sentence": "Oak does not.", "examples": [{"text": "Elm trees are tall.", "instruction": "Say how tall elms are."}],
@@ -89,6 +91,7 @@ BAD = {
     "odd sections": ("---\npaper='ours'\npurpose='p'\nrole='judge'\ninputs=['x']\nreply={sections='a'}\n---\n{{ x }}", "sections"),
     "odd sampling": ("---\npaper='ours'\npurpose='p'\nrole='judge'\ninputs=['x']\nsampling={temperature='hot'}\n---\n{{ x }}", "temperature"),
     "unknown sampling": ("---\npaper='ours'\npurpose='p'\nrole='judge'\ninputs=['x']\nsampling={temprature=1}\n---\n{{ x }}", "did you mean 'temperature'"),
+    "raw with system": ("---\npaper='ours'\npurpose='p'\nrole='judge'\ninputs=['x']\nraw=true\nsystem='Be brief.'\n---\n{{ x }}", "both raw and system"),
     "odd system": ("---\npaper='ours'\npurpose='p'\nrole='judge'\ninputs=['x']\nsystem='{{ x }'\n---\n{{ x }}", "line 1 of the system text"),
     "syntax": ("---\npaper='ours'\npurpose='p'\nrole='judge'\ninputs=['x']\n---\n{{ x }\n", "line 1 of the template"),
 }
