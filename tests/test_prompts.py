@@ -20,6 +20,8 @@ SAMPLE = {
     "sentence": "Oak does not.", "examples": [{"text": "Elm trees are tall.", "instruction": "Say how tall elms are."}],
     "before": "Make it harder:", "after": "Reply in tags.", "method": "Make [[TASK]] harder.",
     "feedback": "Case 1: stage 1 asks for no more.", "max_words": 400, "cases": "Case 1\nStage 0: Sort.",
+    "context": "user: Hi.", "answer": "1 2 3.", "aspects": ["correctness", "clarity"], "scale": 5, "threshold": 9, "gold": "1, 2, 3",
+    "versions": [{"answer": "3 2 1.", "feedback": "Sort upwards."}, {"answer": "1 3 2.", "feedback": "Swap 3 and 2."}],
 }  # fmt: skip
 
 
@@ -44,7 +46,7 @@ def test_a_shipped_prompt_has_a_valid_passport_and_renders(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_optional_parts_leave_no_trace_when_they_are_empty(name):
     prompt = SHIPPED.get(name)
-    optional = ("input", "domain", "language", "examples")
+    optional = ("input", "domain", "language", "examples", "context")
     messages = prompt.render(**{k: "" if k in optional else SAMPLE[k] for k in prompt.inputs})
     assert len(messages) == 1
     assert "\n\n\n" not in messages[0].content
