@@ -21,6 +21,7 @@ from gen import text
 from gen.catalog import component
 from gen.core import Candidate, Completion, Grown, Request, Rollout, Sample, Verdict, child
 from gen.errors import ParseError, PromptError, RecipeError, nearest
+from gen.loops._common import checked, unfinished
 from gen.prompts import Prompt, Prompts, parse_choice, parse_sections
 
 RULES = ("equal", "sorry", "hollow", "leak", "unchanged", "refusal", "length", "data", "script")
@@ -79,14 +80,10 @@ class Evolve:
     def _checked(self, name: str) -> Prompt:
         """The prompt, refused where this loop cannot fill or read it. Whoever holds a conversation has asked
         for `asks` before, so that conversations need not check again."""
-        prompt, known = self.prompts.get(f"evolve/{name}"), FILLS.get(name, REWRITE_FILLS)
-        for given in prompt.inputs:
-            if given not in known:
-                raise PromptError(f"{prompt.name}: evolve cannot fill its input {given!r}; {nearest(given, known)}")
+        sections = () if name in FILLS else ("instruction",)
+        prompt = checked(self.prompts, f"evolve/{name}", FILLS.get(name, REWRITE_FILLS), sections)
         if name == "equal" and "equal" not in prompt.reply.choices:
             raise PromptError(f"{prompt.name}: its reply has no choice 'equal'; add it to the passport")
-        if name not in FILLS and "instruction" not in prompt.reply.sections:
-            raise PromptError(f"{prompt.name}: its reply has no section 'instruction'; add it to the passport")
         return prompt
 
     def _ask(self, prompt: Prompt, **values: Any) -> Request:
@@ -124,7 +121,7 @@ class Evolve:
         self, seed: Sample, operation: str, prompt: Prompt, reply: Completion
     ) -> tuple[Sample, Verdict | None]:
         blank = child(seed, operation, reply.text, prompts=(prompt.ref,))
-        if failure := _unfinished(reply, "rewrite"):
+        if failure := unfinished(reply, "rewrite", "evolve"):
             return blank, failure
         try:
             found = parse_sections(reply.text, prompt.reply.sections, prompt.reply.optional)
@@ -171,7 +168,7 @@ class Evolve:
         try:
             verdict = parse_choice(reply.text, prompt.reply.choices)
         except ParseError as error:
-            unjudged = _unfinished(reply, "judgement") or drop("judgement_unparsed", note=str(error))
+            unjudged = unfinished(reply, "judgement", "evolve") or drop("judgement_unparsed", note=str(error))
             return None if self.keep_unjudged else unjudged
         return drop("no_gain") if verdict == "equal" else None
 
@@ -188,7 +185,7 @@ class Evolve:
         return self._bad_answer(reply), whole
 
     def _bad_answer(self, reply: Completion) -> Verdict | None:
-        if failure := _unfinished(reply, "answer"):
+        if failure := unfinished(reply, "answer", "evolve"):
             return failure
         if "sorry" in self.rules and text.says_sorry(reply.text):
             return drop("sorry_answer", value=text.count_words(reply.text), note=reply.text[:120])
@@ -205,11 +202,3 @@ def _lost(data: str, new: str) -> bool:
     """Whether most words of a task's data are gone from its rewrite."""
     words = set(text.rouge_tokens(data))
     return 2 * len(words & set(text.rouge_tokens(new))) < len(words)
-
-
-def _unfinished(reply: Completion, what: str) -> Verdict | None:
-    """A reply that the engine cut or refused is no basis for anything."""
-    if reply.finish == "stop":
-        return None
-    reason = {"length": f"{what}_truncated", "refused": f"{what}_rejected"}.get(reply.finish, reply.finish)
-    return drop(reason, value=reply.completion_tokens, note=reply.note)

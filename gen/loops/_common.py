@@ -1,0 +1,32 @@
+"""What several loops do alike: refuse a prompt that they could not fill, and replies that are none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gen.core import Completion, Verdict
+from gen.errors import PromptError, nearest
+from gen.prompts import Prompt, Prompts
+
+
+def checked(prompts: Prompts, name: str, fills: Sequence[str], sections: Sequence[str] = ()) -> Prompt:
+    """The prompt, refused where its loop cannot fill one of its inputs or misses a section of its reply. A loop's
+    `asks` checks all that it can send, so that conversations need not check again."""
+    prompt = prompts.get(name)
+    for given in prompt.inputs:
+        if given not in fills:
+            loop = name.partition("/")[0]
+            raise PromptError(f"{name}: {loop} cannot fill its input {given!r}; {nearest(given, fills)}")
+    for section in sections:
+        if section not in prompt.reply.sections:
+            raise PromptError(f"{name}: its reply has no section {section!r}; add it to the passport")
+    return prompt
+
+
+def unfinished(reply: Completion, what: str, by: str) -> Verdict | None:
+    """Why a reply that the engine cut or refused is no basis for anything: `<what>_truncated`, `<what>_rejected`,
+    `overlong` or `reasoning_truncated`; None where the model ended by itself."""
+    if reply.finish == "stop":
+        return None
+    reason = {"length": f"{what}_truncated", "refused": f"{what}_rejected"}.get(reply.finish, reply.finish)
+    return Verdict(False, reason, by, reply.completion_tokens, note=reply.note)
