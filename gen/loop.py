@@ -4,6 +4,7 @@ without I/O. Whoever holds an engine can drive it (`gen.rollout`); `gen.rounds` 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -64,9 +65,10 @@ class Document:
 
 class Reading(Protocol):
     """A loop whose seeds are pieces of documents: its command takes a corpus. A piece has no instruction, the text as
-    `response`, and its place as `meta`: document (id), name, start, end (characters)."""
+    `response`, and its place as `meta`: document (id), name, start, end (characters); `gen.segments` makes it. What is
+    left out is counted in `dropped`, by reason."""
 
-    def split(self, document: Document) -> Iterable[Sample]: ...
+    def split(self, document: Document, dropped: Counter[str]) -> Iterable[Sample]: ...
 
 
 @dataclass(frozen=True, slots=True)
