@@ -121,6 +121,11 @@ def parse_last(text: str, required: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
+def read_sections(reply: Reply, text: str) -> dict[str, str]:
+    """The sections that a passport asks for. Raises ParseError."""
+    return parse_last(text, reply.sections) if reply.last else parse_sections(text, reply.sections, reply.optional)
+
+
 def parse_choice(text: str, choices: tuple[str, ...]) -> str:
     """The one of `choices` that occurs first, as whole words, any case; longer choices win, so that
     "not equal" is never read as "equal". Raises ParseError when there is none.

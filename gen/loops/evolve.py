@@ -22,7 +22,7 @@ from gen.catalog import component
 from gen.core import Candidate, Completion, Grown, Request, Rollout, Sample, Verdict, child
 from gen.errors import ParseError, PromptError, RecipeError, nearest
 from gen.loops._common import checked, unfinished
-from gen.prompts import Prompt, Prompts, parse_choice, parse_sections
+from gen.prompts import Prompt, Prompts, parse_choice, read_sections
 
 RULES = ("equal", "sorry", "hollow", "leak", "unchanged", "refusal", "length", "data", "script")
 FILLS = {"equal": ("first", "second"), "answer": ("instruction", "input", "language")}
@@ -124,11 +124,11 @@ class Evolve:
         if failure := unfinished(reply, "rewrite", "evolve"):
             return blank, failure
         try:
-            found = parse_sections(reply.text, prompt.reply.sections, prompt.reply.optional)
+            found = read_sections(prompt.reply, reply.text)
         except ParseError as error:
             return blank, drop("rewrite_unparsed", note=str(error))
-        # In depth the data stays attached as it is; only an operation that asks for data replaces it.
-        carries = "max_added" in prompt.inputs and "input" not in prompt.reply.sections
+        # The data stays attached as it is; only an operation that asks for data replaces it.
+        carries = "input" not in (*prompt.reply.sections, *prompt.reply.optional)
         data = seed.input if carries else found.get("input", "")
         return child(seed, operation, found["instruction"], input=data, prompts=(prompt.ref,)), None
 

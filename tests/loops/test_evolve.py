@@ -2,11 +2,13 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from gen.core import Completion, Lineage, Message, Sample, Verdict
 from gen.errors import RecipeError
+from gen.loops._method import as_prompt
 from gen.loops.evolve import OPERATIONS, Evolve
 from gen.prompts import Prompts
 
@@ -253,6 +255,24 @@ def test_an_operation_is_a_file_and_needs_no_code(tmp_path):
     asked, grown = grow(loop, replies=[REWRITE, "Not equal", "The Rhine is fine."])
     assert "let it rhyme" in asked[0].messages[-1].content
     assert grown.heirs[0].lineage.operation == "rhyme"
+
+
+def test_a_method_of_auto_evol_is_an_operation_whose_last_section_counts_and_which_keeps_the_data(tmp_path):
+    (tmp_path / "evolve").mkdir()
+    text = "Harder, {{ x }}:\n[[TASK]]\n<plan>p</plan> <instruction>i</instruction>"
+    (tmp_path / "evolve/auto.jinja").write_text(as_prompt(text, {"temperature": 0.0}, changed="none"))
+    loop = Evolve(operations={"auto": 1.0}, prompts=Prompts(tmp_path))
+    assert "evolve/auto" in [p.name for p in loop.asks()]
+    seed = replace(SEED, input="Rhine, Aare")
+    steps = f"<plan>x</plan> <instruction>draft</instruction> better: **{REWRITE}**"
+    asked, grown = grow(loop, seed, replies=[steps, "Not equal", "The Danube: ..."])
+    assert asked[0].messages[-1].content.startswith("Harder, {{ x }}:\n\n<task>\nName a river.\n</task>")
+    [candidate] = grown.candidates
+    assert candidate.failure is None
+    assert candidate.sample.instruction.startswith("Name a river that flows through three")
+    assert candidate.sample.input == "Rhine, Aare"
+    assert candidate.sample.lineage.operation == "auto"
+
 
 
 @pytest.mark.parametrize(
