@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -60,7 +60,7 @@ class Recipe:
             "thinking": self.model.thinking,
             **({"thinking_budget": self.model.thought} if self.model.thought else {}),
             "roles": {role: split_engine(name)[0] or "served" for role, name in values(self.roles).items() if name},
-            "params": values(self.params), "prompts": [p.ref for p in self.params.asks()],
+            "params": weighty(self.params), "prompts": [p.ref for p in self.params.asks()],
             "gate": [[catalog.name_of(f), values(f)] for f in self.gate],
         }  # fmt: skip
 
@@ -76,6 +76,13 @@ def values(component: Any) -> dict[str, Any]:
     """The parameters of a component or section as plain values, None left out."""
     found = {p.name: getattr(component, p.name) for p in catalog.parameters(type(component))}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in found.items() if v is not None}
+
+
+def weighty(component: Any) -> dict[str, Any]:
+    """The values that decide: a parameter that came later (`metadata={"later": True}`) is none of them while it is at
+    its default, so that what was begun before it came can go on."""
+    later = {f.name: f.default for f in fields(component) if f.metadata.get("later")}
+    return {k: v for k, v in values(component).items() if k not in later or v != later[k]}
 
 
 def read(path: Path) -> Recipe:

@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from gen.fences import blocks
+
 _ASCII_TOKEN = re.compile("[a-z0-9]+")
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)(?:^[ \t]*(\1)[`~]*[ \t]*$|\Z)", re.M | re.S)
 _TABLE_ROW = re.compile(r"^[ \t]*\|.*\|[ \t]*$", re.M)
@@ -180,7 +182,7 @@ def find_tag(text: str) -> str | None:
 
 def has_open_fence(text: str) -> bool:
     """A code block is opened and never closed, not even at the end of a line."""
-    return any(block.group(3) is None and block.group(1) not in block.group(2) for block in _FENCE.finditer(text))
+    return any(not block.closed for block in blocks(text))
 
 
 def lost_fences(old: str, new: str) -> bool:
@@ -231,3 +233,15 @@ def dangles(text: str) -> bool:
     closing line of a letter ("Best regards,") does not."""
     line = text.rstrip().rpartition("\n")[2]
     return bool(_pattern("dangling").search(_fold(line))) and count_words(line) >= 8 and count_words(text) >= 20
+
+
+def asks_for_code(task: str) -> bool:
+    """Whether a task wants a program, a query or markup written; a task about one ("What does this print?") does
+    not."""
+    return bool(_pattern("asks_code").search(_FENCE.sub("\n", task)))
+
+
+def find_solution(task: str) -> str | None:
+    """The line of a task that announces its own solution, where code or more follows it."""
+    found = next((m for m in re.finditer(rf"(?m){_pattern('solution').pattern}", task, re.I)), None)
+    return found.group().strip() if found and len(task[found.end() :].split()) > 3 else None

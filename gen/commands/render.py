@@ -35,6 +35,10 @@ ADVICE = {
     "unchanged": "the evolver repeats the task: a higher --temperature, or a stronger evolver",
     "rewrite_rejected": "the server rejects the requests: see run.log and the server's log",
     "answer_rejected": "the server rejects the requests: see run.log and the server's log",
+    "rewrite_solved": "rewrites solve the task instead of posing it: a stronger evolver, or your own wording",
+    "no_code": "programs are asked for and not given in a code block: a stronger answerer, or --code.no-block",
+    "syntax_error": "Python answers do not parse: a stronger answerer, or a lower --temperature",
+    "solution_in_task": "tasks hold their own solution: a stronger evolver, or your own wording (gen prompts copy)",
     "loop_failed": "the loop's own code failed: see `gen show` of such a sample",
 }
 
