@@ -6,14 +6,14 @@ import contextlib
 import dataclasses
 import itertools
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
 
-from gen import job, material
+from gen import catalog, job, material
 from gen import recipe as recipes
 from gen.commands import render
 from gen.errors import RecipeError
@@ -67,21 +67,48 @@ def parse(name: str, rest: Sequence[str], prog: str, extra: Sequence[tuple[str, 
     """The recipe that the flags of a loop amount to, and all flags, with the groups of `extra` before them."""
     every = not {"-h", "--help"} & set(rest)  # the flags of each filter are left out of the short help
     rest = ["--help" if a == "--help-all" else a for a in rest]
-    base = _base(name, rest)
+    rest, weights = _weights(name, rest)
+    base = _base(name, rest, weights)
     cls = flag_class(name, base, extra, every_filter=every)
     about = f"{type(base.params).passport.source}. `--help-all` adds the flags of every filter."
     flags = tyro.cli(cls, args=rest, prog=prog, description=about)
     return to_recipe(base, flags), flags
 
 
-def _base(loop: str, args: Sequence[str]) -> Recipe:
-    """The recipe that gives the flags their defaults: `--recipe FILE`, else the shipped defaults. `--prompts`
-    is read here too: an operation of the recipe may be a file of that folder."""
+def _weights(loop: str, args: Sequence[str]) -> tuple[list[str], dict[str, dict[str, float]]]:
+    """The arguments without `--operations NAME=WEIGHT ...`, and what it says: a whole table, as a recipe has it, where
+    `--operations.NAME WEIGHT` changes one weight of the table that there is."""
+    open_ones = {f"--{p.name}": p.name for p in catalog.parameters(catalog.load(loop, "loop")) if _is_table(p)}
+    rest, found, at = list[str](), dict[str, dict[str, float]](), ""
+    for word in args:
+        name, _, number = word.partition("=")
+        if word in open_ones:
+            at = open_ones[word]
+            found[at] = {}
+        elif at and name.isidentifier() and number.replace(".", "", 1).isdigit():
+            found[at][name] = float(number)
+        else:
+            at = ""
+            rest.append(word)
+    if empty := next((name for name, table in found.items() if not table), ""):
+        raise RecipeError(f"--{empty}: expected NAME=WEIGHT, such as constrain=1")
+    return rest, found
+
+
+def _is_table(p: catalog.Parameter) -> bool:
+    return isinstance(p.default, Mapping) and bool(p.default)
+
+
+def _base(loop: str, args: Sequence[str], weights: Mapping[str, Any]) -> Recipe:
+    """The recipe that gives the flags their defaults: `--recipe FILE`, else the shipped defaults. `--prompts` and whole
+    tables are read here too: an operation may be a file of that folder."""
     prompts = _value(args, "--prompts")
     own = {"prompts": prompts} if prompts else {}
     if not (file := _value(args, "--recipe")):
-        return recipes.build({"loop": loop, **own}, where="flags")
-    base = recipes.build({**recipes.load(Path(file)), **own}, where=file)
+        return recipes.build({"loop": loop, **own, loop: weights}, where="flags")
+    table = recipes.load(Path(file))
+    table |= {loop: {**table.get(loop, {}), **weights}} if weights else {}
+    base = recipes.build({**table, **own}, where=file)
     if base.loop != loop:
         raise RecipeError(f"{file}: its loop is {base.loop!r}, the command is {loop!r}; use `gen run {file}`")
     return base
