@@ -17,6 +17,7 @@ FLOORS = {
     "gen.engines": 2, "gen.loops": 2, "gen.world": 2, "gen.micro": 2, "filters": 2, "gen.seeds": 2, "prompts": 2,
     "gen.recipe": 3, "gen.sections": 3, "gen.gate": 3, "gen.assess": 3, "gen.roles": 3, "gen.rounds": 3, "gen.export": 3, "gen.card": 3, "gen.job": 3, "gen.material": 3, "gen.publish": 3, "gen.regate": 3, "gen.recipes": 3,
     "gen.doctor": 3, "gen.estimate": 3, "gen.scoring": 3,
+    "gen.verb_noun": 0, "gen.bandit": 1, "gen.collapse": 3, "gen.watch": 3,
     "gen.cli": 4, "gen.commands": 4, "gen.flags": 4, "gen.progress": 4, "gen.__main__": 4,
 }  # fmt: skip
 STRANGERS = {"gen.engines", "gen.loops", "filters"}
