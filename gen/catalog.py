@@ -62,7 +62,10 @@ class Parameter:
 
 def parameters(cls: type[Any]) -> tuple[Parameter, ...]:
     """The fields of a dataclass that a user may set, documented by the text under each."""
-    docs, hints = _field_docs(cls.__module__, cls.__qualname__), typing.get_type_hints(cls, include_extras=True)
+    docs: dict[str, str] = {}
+    for base in reversed([c for c in cls.__mro__ if dataclasses.is_dataclass(c)]):
+        docs |= _field_docs(base.__module__, base.__qualname__)
+    hints = typing.get_type_hints(cls, include_extras=True)
     return tuple(
         Parameter(
             f.name, hints[f.name], f.default if f.default_factory is dataclasses.MISSING else f.default_factory(),

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gen.core import Grown, Rollout, Sample
@@ -80,3 +80,5 @@ class Part:
     """Names of its filters; None: the gate of the recipe."""
     of: int = -1
     """The part whose kept samples are its seeds; -1: the one before, or, of the first, the user's."""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    """Who is asked in a role, where that is another than everywhere, as `gen.sections.Roles` names them."""

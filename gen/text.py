@@ -173,6 +173,20 @@ def find_leak(text: str, source: str = "") -> str | None:
     return next((p for p in (*passages, find_tag(text) or "") if p.casefold() not in known), None)
 
 
+def find_pointer(text: str, source: str = "") -> str | None:
+    """Where an instruction speaks of the text that it was made from ("the passage above"), or with the labels of its
+    prompt. What `source`, that text, says too is no such thing."""
+    passages = (text[found.start() : found.end()].strip() for found in _pattern("pointer").finditer(_fold(text)))
+    known = source.casefold()
+    return next((p for p in passages if p.casefold() not in known), None)
+
+
+def find_evasion(text: str) -> str | None:
+    """The opening of a reply that speaks about its task or is sorry ("It seems that ..."), refusals included."""
+    found = _pattern("evasion").match(_fold(text))
+    return text[: found.end()].strip() if found else find_refusal(text)
+
+
 def find_tag(text: str) -> str | None:
     """A tag of our prompts around prose, or left over. Tags around markup, with attributes, inside a
     sentence or in a code block are the subject of an honest task."""

@@ -17,7 +17,7 @@ from gen.pool import Pool
 from gen.rounds import Run
 
 # Helpers that are no tests; tests that need them say `import serving` (a program, too) or `import vllm_serving`.
-for _name in ("serving", "vllm_serving", "tiny_models", "fake_vllm"):
+for _name in ("serving", "vllm_serving", "tiny_models", "fake_vllm", "dialogue"):
     _spec = importlib.util.spec_from_file_location(_name, Path(__file__).parent / f"{_name}.py")
     sys.modules[_name] = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(sys.modules[_name])

@@ -126,6 +126,42 @@ def test_what_the_source_says_itself_is_no_leak():
     assert text.find_leak("#Given Prompt#: a sad story from the given prompt", source) == "#Given Prompt#"
 
 
+POINTERS = [
+    ("Based on the passage above, explain tea.", "the passage above"), ("Summarise the text.", "the text"),
+    ("What does this excerpt say?", "this excerpt"), ("Use the given document.", "given document"),
+    ("Explain tea.\nAnswer: leaves.", "Answer:"), ("Explain tea. <text>", "<text>"), ("the instruction", "the instruction"),
+    ("根据上述文本回答问题。", "上述文本"), ("这段文字说了什么?", "这段文字"), ("阅读文章,说出大意。", "阅读文章"),
+]  # fmt: skip
+SELF_CONTAINED = [
+    "Explain the immune response to a virus.", "Write a text about tea.", "Quote the text of the first amendment.",
+    "How do I write a passage for two flutes?", "List answers to common questions.", "日本文化的特点是什么?", "写一篇短文介绍茶。", "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("task", "passage"), POINTERS)
+def test_an_instruction_that_speaks_of_its_source_points(task, passage):
+    assert text.find_pointer(task) == passage
+    assert text.find_pointer(task.translate(WIDE)) == passage.translate(WIDE)
+    assert text.find_pointer(task, f"It said: {passage}.") is None
+
+
+@pytest.mark.parametrize("task", SELF_CONTAINED)
+def test_an_instruction_that_stands_alone_does_not_point(task):
+    assert text.find_pointer(task) is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "opening"),
+    [
+        ("It seems that you ask about tea.", "It seems"), ("Sorry, there is nothing here.", "Sorry"), ("很抱歉,没有内容。", "很抱歉"),
+        ("I cannot assist with this.", "I cannot assist with this"), ("看起来你在问茶。", "看起来"), ("Explain why it seems that the sun moves.", None),
+        ("I am afraid of flying. What helps?", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_reply_about_its_task_evades(reply, opening):
+    assert text.find_evasion(reply) == opening
+
+
 @pytest.mark.parametrize(
     ("written", "unicode", "ascii"),
     [

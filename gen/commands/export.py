@@ -33,7 +33,7 @@ TO, TEST = arg(metavar="FILE|FOLDER|hub:ORG/NAME", help_behavior_hint=""), arg(m
 
 def export(
     folder: Positional[Path], format: Format = "messages", to: Annotated[str, TO] = "", reasoning: Reasoning = "drop",
-    plain: bool = False, redact: bool = False, test: Annotated[str, TEST] = "", push: bool = False,
+    plain: bool = False, flip: bool = False, redact: bool = False, test: Annotated[str, TEST] = "", push: bool = False,
     public: bool = False, yes: bool = False, json: bool = False,
 ) -> int:  # fmt: skip
     """Write what was kept in a trainer's format.
@@ -46,6 +46,7 @@ def export(
         reasoning: what the model thought: drop, include (as reasoning_content where a row has messages of role and
             content), or inline (<think>...</think> before the answer)
         plain: texts instead of messages, in prompt-completion and preference
+        flip: instruction and answer change places, to train a model that writes instructions to texts
         redact: replace e-mail addresses, phone and card numbers, IBANs, identity numbers, public IP addresses, keys
         test: hold out a test split by family, a fraction (0.1) or a number of rows; for FOLDER and hub
         push: upload to the hub; without it, only say what would be uploaded
@@ -53,7 +54,7 @@ def export(
         yes: upload in spite of what is warned of
         json: print the counts as JSON (with --to)
     """
-    order = Order(Form(format, plain, reasoning), redact, amount(test) if test else None)
+    order = Order(Form(format, plain, reasoning, flip), redact, amount(test) if test else None)
     _check(to, order, hub_only={"--push": push, "--public": public, "--yes": yes})
     repo = check_name(to) if to.startswith("hub:") else ""
     say = render.print_json if json else _say
@@ -80,6 +81,8 @@ def _check(to: str, order: Order, *, hub_only: dict[str, bool]) -> None:
         raise UserError(f"--test: one file has no splits; name a folder, such as --to {path.stem or 'dataset'}")
     if form.plain and form.format not in ("prompt-completion", "preference"):
         raise UserError(f"--plain: {form.format} has one form only; allowed with prompt-completion and preference")
+    if form.flip and form.format == "preference":
+        raise UserError("--flip: preference has two answers to one task; allowed with every other --format")
     if not hub and path.suffix and not kind_of(path) and not to.endswith("/") and not path.is_dir():
         kinds = ", ".join(KINDS)
         raise UserError(f"--to {to}: no such kind of file is written; allowed: {kinds}, FOLDER/, hub:ORG/NAME")

@@ -32,6 +32,7 @@ def told_of(facts: CardFacts, order: Order, tally: Tally) -> CardFacts:
     """The facts of a run's card as those of an export's."""
     form = order.form
     notes = [f"The rows are in the form `{form.format}`{' as plain texts' if form.plain else ''}."]
+    notes += ["Instruction and answer have changed places: the answer is what is said."] if form.flip else []
     notes += ["What the model thought before it answered is part of the rows."] if form.reasoning != "drop" else []
     if order.redact:
         counts = ", ".join(f"{kind} {count:,}" for kind, count in sorted(tally.redacted.items())) or "nothing was found"

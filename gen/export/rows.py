@@ -4,7 +4,10 @@
 `conversations` of from and value (system, human, gpt), for LLaMA-Factory, Axolotl and their kin. `alpaca`: instruction,
 input, output. `preference`: prompt, chosen, rejected (see `gen.export.pairs`). Alpaca and plain texts have no place
 for a system text, which goes before the instruction with a blank line between, nor for earlier turns: such rows are
-left out and counted. Unanswered samples teach nothing and are left out everywhere, and counted."""
+left out and counted. Unanswered samples teach nothing and are left out everywhere, and counted.
+
+Flipped, the answer is what is said and the instruction what is learned: rows for a model that writes instructions to
+texts (arXiv 2308.06259, section 2.2)."""
 
 from __future__ import annotations
 
@@ -37,11 +40,16 @@ class Form:
     """`inline`: `<think>...</think>` before the answer. `include`: as `reasoning_content` of the answer, which is what
     chat templates read, where a row has messages of role and content; else as `inline`."""
 
+    flip: bool = False
+    """Instruction and answer change places; system texts, which speak of the answer, stay out."""
+
     def row(self, sample: Sample, rejected: Sample | None = None) -> dict[str, Any]:
         """The row of an answered sample; `rejected`, for `preference` alone, is the same task with a worse answer.
         Raises Unfit."""
         if sample.response is None:
             raise Unfit("unanswered")
+        if self.flip:
+            sample = replace(flipped(sample), system="")
         if self.format == "messages":
             return {"messages": [*self._asked(sample), self._answer(sample)], "meta": {"id": sample.id, **meta(sample)}}
         origin = {"id": sample.id, "models": meta(sample)["models"]}
@@ -78,6 +86,17 @@ class Form:
     @property
     def _has_field(self) -> bool:
         return self.reasoning == "include" and not self.plain and self.format not in ("alpaca", "sharegpt")
+
+
+def flipped(sample: Sample) -> Sample:
+    """The pair the other way round; data of the task stays with what is said. Raises Unfit.
+
+    Twice is as it was, but for what the model thought before it answered."""
+    if sample.turns:
+        raise Unfit("earlier_turns")
+    if sample.response is None or not sample.instruction:
+        raise Unfit("unanswered" if sample.response is None else "no_instruction")
+    return replace(sample, instruction=sample.response, response=sample.instruction, reasoning="")
 
 
 def dataset_row(sample: Sample) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gen.core import Lineage, Message, Sample
-from gen.export.rows import Form, Unfit, dataset_row, line, weights
+from gen.export.rows import Form, Unfit, dataset_row, flipped, line, weights
 
 SEED = Sample("s", "Add", Lineage("s"), input="1 2", response="3", meta={"license": "MIT", "path": "/home/ada"})
 CHILD = Sample(
@@ -123,3 +123,27 @@ def test_a_line_is_one_line_of_utf8_json(text, written):
     assert json.loads(made) == {"a": text.replace("\ud83d", "\ufffd")}
     if written is not None:
         assert made == f'{{"a": {written}}}\n'
+
+
+def test_a_flipped_row_teaches_to_ask_for_what_is_said():
+    tagged = replace(SEED, system="Answer in the manner of an AI assistant.")
+    row = Form("prompt-completion", flip=True).row(tagged)
+    assert (row["prompt"], row["completion"]) == (said(("user", "3\n\n1 2")), said(("assistant", "Add")))
+    assert Form("alpaca", flip=True).row(tagged) == {"instruction": "3", "input": "1 2", "output": "Add", "id": "s", "models": ""}
+    thought = replace(SEED, reasoning="Hm.")
+    assert "Hm." not in json.dumps(Form("messages", reasoning="inline", flip=True).row(thought))
+
+
+def test_flipping_twice_gives_the_sample_back():
+    for sample in (SEED, replace(SEED, input="", system="Be brief")):
+        assert flipped(flipped(sample)) == sample
+        assert flipped(sample) != sample
+
+
+@pytest.mark.parametrize(
+    ("sample", "reason"),
+    [(replace(SEED, response=None), "unanswered"), (replace(SEED, instruction=""), "no_instruction"), (CHILD, "earlier_turns")],
+)
+def test_what_has_no_other_side_is_not_flipped(sample, reason):
+    with pytest.raises(Unfit, match=reason):
+        Form("messages", flip=True).row(sample)

@@ -189,3 +189,14 @@ def test_the_card_of_an_export_tells_its_form():
     assert told.notes[0] == "The rows are in the form `preference` as plain texts."
     assert "thought" in told.notes[1]
     assert told_of(FACTS, Order(Form("sharegpt")), Tally()).trainer == ""
+
+
+def test_flipped_rows_are_counted_like_others_and_preference_has_none(folder, tmp_path, capsys):
+    assert main(["export", str(folder), "--flip", "--format", "prompt-completion", "--plain", "--to", str(tmp_path / "f.jsonl"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["skipped"] == {"earlier_turns": 1, "unanswered": 1}
+    rows = [json.loads(line) for line in (tmp_path / "f.jsonl").read_text().splitlines()]
+    assert len(rows) == told["rows"]["train"] == 62
+    assert (rows[0]["prompt"], rows[0]["completion"]) == ("Answer 0.", "Question 0?")
+    assert main(["export", str(folder), "--flip", "--format", "preference"]) == 2
+    assert "--flip: preference has two answers" in capsys.readouterr().err
