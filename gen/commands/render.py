@@ -39,6 +39,15 @@ ADVICE = {
     "no_code": "programs are asked for and not given in a code block: a stronger answerer, or --code.no-block",
     "syntax_error": "Python answers do not parse: a stronger answerer, or a lower --temperature",
     "solution_in_task": "tasks hold their own solution: a stronger evolver, or your own wording (gen prompts copy)",
+    "instruction_unparsed": "replies lack the asked-for tags: a stronger evolver, or a lower --temperature",
+    "answer_leak": "instructions copy the text: --demos, a stronger evolver, or raise --max-copied",
+    "low_rating": "the judge rates them low: lower --rating.min (gen regate asks nothing), or other documents",
+    "no_score": "the judge names no score: a stronger judge, or your own wording (gen prompts copy)",
+    "judgement_truncated": "judgements are cut: raise --max-new-tokens of gen curate, or a judge that says less",
+    "unrated": "nobody rated them: gen curate does",
+    "not_extractive": "the evolver changes what it should copy: a stronger one, or lower --min-overlap",
+    "extraction_truncated": "passages are cut: raise --passage-tokens, or lower --window",
+    "too_easy": "answers that follow from their instruction alone, copies among them: lower --ifd.min",
     "loop_failed": "the loop's own code failed: see `gen show` of such a sample",
 }
 

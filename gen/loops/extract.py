@@ -19,6 +19,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from msgspec import Meta
 
 from gen import text
+from gen.blocks import sentences
 from gen.catalog import component
 from gen.core import Candidate, Completion, Grown, Rollout, Sample, Verdict, child, derive_seed
 from gen.errors import RecipeError
@@ -32,7 +33,6 @@ Level = Literal["keywords", "sentence", "whole"]
 FILLS = {"keywords": ("document", "keywords"), "sentence": ("document", "sentence"), "whole": ("document",)}
 SAME = str.maketrans("“”„‟‘’‚‛′–—−\u00a0", "\"\"\"\"'''''--- ")
 """Signs that a model writes differently when it copies, one for one, so that places stay."""
-SENTENCE = re.compile(r"[^\n.!?。！？]*\w[^\n.!?。！？]*(?:[.!?。！？]+(?=\S)[^\n.!?。！？]*)*[.!?。！？]*")
 TOKEN = re.compile(r"[\u3400-\u9fff\u3041-\u30ff]|\w+")
 WORD = re.compile(r"[\u3400-\u9fff\u3041-\u30ff]{2,4}|[^\W\d_\u3041-\u30ff\u3400-\u9fff]{4,}")
 
@@ -52,6 +52,8 @@ class Extract(Inverter):
     """Hints for the extraction, in turn over the windows of a document; name one twice to have it twice as often."""
     keywords: Annotated[int, Meta(ge=1, le=20)] = 4
     """Words of a hint by keywords, from one sentence of the document."""
+    passage_tokens: Annotated[int, Meta(ge=1, le=131072)] | None = None
+    """Tokens of each extraction; empty: what its prompt's passport says."""
     min_passage_chars: Annotated[int, Meta(ge=1)] = 40
     """Fewest characters of an extracted passage."""
     normalise: bool = True
@@ -89,7 +91,8 @@ class Extract(Inverter):
         prompt = self.prompts.get(f"extract/{hint.level}")
         values = {"document": document, "keywords": hint.text, "sentence": hint.text}
         own: dict[str, Any] = {k: values[k] for k in prompt.inputs}
-        [reply] = yield [prompt.ask(**own)]
+        most = self.passage_tokens or prompt.sampling.max_tokens
+        [reply] = yield [prompt.ask(sampling=replace(prompt.sampling, max_tokens=most), **own)]
         span, failure = self._passage(reply, document)
         meta: dict[str, Any] = {**seed.meta, "hint_level": hint.level, "hint": hint.text}
         if failure:
@@ -107,7 +110,8 @@ class Extract(Inverter):
         """What points at a passage: a sentence of the document, or words of it, drawn for this piece alone."""
         level = seed.meta.get("hint_level") or self.levels[derive_seed("levels", seed.id) % len(self.levels)]
         rng = random.Random(derive_seed("hint", seed.id))
-        said = [s.strip() for s in SENTENCE.findall(seed.response or "")]
+        document = seed.response or ""
+        said = (" ".join(document[start:end].split()) for start, end in sentences(document))
         usable = [s for s in said if text.count_words(s) >= 5 and WORD.search(s) and len(s) <= 400]
         if level == "whole" or not usable:
             return Hint("whole")
@@ -115,7 +119,8 @@ class Extract(Inverter):
         if level == "sentence":
             return Hint(level, sentence)
         words = list(dict.fromkeys(WORD.findall(sentence)))
-        drawn = {*rng.sample(words, min(self.keywords, len(words)))}
+        longest = sorted(words, key=len, reverse=True)[: 2 * self.keywords]  # short words say little
+        drawn = {*rng.sample(longest, min(self.keywords, len(longest)))}
         return Hint(level, ", ".join(word for word in words if word in drawn))
 
     def _passage(self, reply: Completion, document: str) -> tuple[tuple[int, int], Verdict | None]:
