@@ -8,6 +8,7 @@ import re
 import tomllib
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -87,6 +88,20 @@ def is_hollow(text: str) -> bool:
 def says_sorry(text: str, max_words: int = 80) -> bool:
     """The word "sorry" in fewer than `max_words` words (arXiv 2304.12244, elimination rule 2)."""
     return bool(_pattern("sorry").search(text)) and count_words(text) < max_words
+
+
+def says_no_input(text: str) -> bool:
+    """Whether the whole of an input only says that there is none: "<noinput>", "No input.", "N/A", "无"."""
+    return bool(_pattern("no_input").fullmatch(_fold(text)))
+
+
+def find_word(text: str, words: Iterable[str]) -> str | None:
+    """The first of `words` (or phrases) that a text holds as a whole, any case; in scripts without blanks, anywhere."""
+    for word in words:
+        body = re.escape(word)
+        if re.search(body if _cjk().search(word) else rf"(?<!\w){body}(?!\w)", text, re.I):
+            return word
+    return None
 
 
 @cache

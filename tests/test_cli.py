@@ -70,11 +70,10 @@ def test_every_parameter_of_the_loop_and_of_each_filter_is_a_flag(tmp_path):
     assert "--slack" in short
     assert "[1..100]" in " ".join(short.split())
     assert "--rouge.threshold" not in short
-    told = {name: gen(name.replace("_", "-"), "--help", cwd=ROOT).stdout for _, name in catalog.names("loop")}
     for kind, name in catalog.names("loop", "rule", "dedup"):
         for p in catalog.parameters(catalog.load(name, kind)):
             flag = p.name.replace("_", "-") if kind == "loop" else f"{name}.{p.name.replace('_', '-')}"
-            assert f"--{flag}" in told.get(name, long) or f"--{flag}." in long
+            assert f"--{flag}" in long or f"--{flag}." in long
 
 
 def test_a_run_tells_where_the_dataset_is_and_what_became_of_the_candidates(evolved):
@@ -442,8 +441,8 @@ def test_plain_lines_tell_the_progress_where_there_is_no_terminal(place):
 def test_parts_are_listed(place):
     filters = json.loads(gen("filters", "--json", cwd=place).stdout)
     assert {"exact", "rouge", "length"} <= {f["name"] for f in filters}
-    assert "evolve" in {loop["name"] for loop in json.loads(gen("loops", "--json", cwd=place).stdout)}
-    assert len(json.loads(gen("prompts", "list", "--json", cwd=place).stdout)) >= 8
+    assert json.loads(gen("loops", "--json", cwd=place).stdout)[0]["name"] == "evolve"
+    assert len(json.loads(gen("prompts", "list", "--json", cwd=place).stdout)) == 8
     copied = gen("prompts", "copy", "evolve/deepen", "--to", "mine", cwd=place)
     assert copied.returncode == 0
     assert (place / "mine/evolve/_depth.jinja").exists()

@@ -18,7 +18,7 @@ EVOLVE = [c for c in COMMANDS if c.startswith("gen evolve")]
 
 def test_every_loop_and_filter_is_in_the_readme():
     for _, name in catalog.names(*catalog.ROOMS):
-        assert f"`{name}`" in README or f"gen {name}" in README, name
+        assert f"`{name}`" in README or f"gen {name.replace('_', '-')}" in README, name
 
 
 @pytest.mark.parametrize("command", EVOLVE)
@@ -29,7 +29,7 @@ def test_a_loops_command_is_understood(command, capsys):
 
 def test_every_verb_of_the_readme_exists():
     verbs = {shlex.split(c)[1] for c in COMMANDS if c.startswith("gen ")}
-    assert verbs <= {*VERBS, *(name for _, name in catalog.names("loop"))}
+    assert verbs <= {*VERBS, *(name.replace("_", "-") for _, name in catalog.names("loop"))}
     assert {"show", "funnel", "regate", "export", "evolve"} <= verbs
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from gen.core import Completion, Verdict
+from gen.core import Completion, Request, Verdict
 from gen.errors import PromptError, nearest
 from gen.prompts import Prompt, Prompts
 
@@ -30,3 +32,9 @@ def unfinished(reply: Completion, what: str, by: str) -> Verdict | None:
         return None
     reason = {"length": f"{what}_truncated", "refused": f"{what}_rejected"}.get(reply.finish, reply.finish)
     return Verdict(False, reason, by, reply.completion_tokens, note=reply.note)
+
+
+def ask(prompt: Prompt, values: Mapping[str, Any], **own: float | None) -> Request:
+    """The prompt with what it takes of `values`, and with its own sampling but for what the loop's parameters say."""
+    how = replace(prompt.sampling, **{k: v for k, v in own.items() if v is not None})  # type: ignore[arg-type]
+    return prompt.ask(sampling=how, **{k: values[k] for k in prompt.inputs})

@@ -13,6 +13,7 @@ from typing import Any
 from gen.core import Lineage, Message, Sample, seed_id
 from gen.errors import InputError, nearest
 from gen.seeds.chat import Turn, chosen, exchanges
+from gen.text import says_no_input
 
 MAX_DEPTH = 100
 COLUMNS = {
@@ -21,8 +22,6 @@ COLUMNS = {
     "response": ("output", "response", "completion", "answer"), "system": ("system", "system_prompt"),
 }  # fmt: skip
 """Where a field is looked for when no mapping says so; the first column that a row has wins."""
-NO_INPUT = re.compile(r"(?i)[\s<>()\[\]\\`\"'.]*(no ?input( ?(required|needed))?|n/a|none)[\s<>()\[\]\\`\"'.]*")
-"""Whole inputs by which Alpaca's model said that there is none."""
 UNSTORABLE = re.compile(r"[\ud800-\udfff\0]")
 """What neither UTF-8 nor the store can hold."""
 TEXTS = ("instruction", "input", "response", "system")
@@ -139,7 +138,7 @@ def _sample(row: dict[str, Any], columns: dict[str, str], turns: tuple[Message, 
     instruction, given, response, system = (text[f] for f in TEXTS)
     if not instruction:
         raise ValueError(f"{columns['instruction']!r} is empty; a text is needed")
-    if given and NO_INPUT.fullmatch(given):
+    if given and says_no_input(given):
         given = ""
     # A system text is part of what a seed says, so it counts as an earlier turn of its id.
     before = (Message("system", system), *turns) if system else turns
