@@ -32,6 +32,8 @@ class Inverter:
     """Language of the instructions; empty: that of each text."""
     shots: Annotated[int, Meta(ge=0, le=16)] = 2
     """Pairs of --demos that are shown with each text, drawn anew for each; 0, or no demos: none."""
+    demos_too: bool = False
+    """Keep the pairs of --demos as well: they come first, as they are."""
     min_instruction_chars: Annotated[int, Meta(ge=1)] = 10
     """Fewest characters of an instruction; a wide one (CJK) counts as two."""
     max_instruction_chars: Annotated[int, Meta(ge=1)] = 800

@@ -10,6 +10,7 @@ pairs instead of being trained on them backwards; an instruction that came to no
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
@@ -80,10 +81,10 @@ class Backtranslate(Inverter):
             passes.append(Part(judge, of=0, roles={"judge": named} if named else {}))
         return (Part(self, gate=(*RULES, "exact")), *passes)
 
-    def split(self, document: Document) -> Iterator[Sample]:
+    def split(self, document: Document, dropped: Counter[str]) -> Iterator[Sample]:
         for segment in segments(
             document, min_chars=self.min_chars, max_chars=self.max_chars, max_jaccard=self.max_jaccard,
-            pack_long=self.pack_long,
+            pack_long=self.pack_long, dropped=dropped,
         ):  # fmt: skip
             yield to_sample(document, segment)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -73,20 +74,23 @@ class Extract(Inverter):
         levels = dict.fromkeys((*self.levels, "whole"))  # where a window has no sentence to hint at
         return (*(checked(self.prompts, f"extract/{n}", FILLS[n], ("passage",)) for n in levels), self.inverting())
 
-    def split(self, document: Document) -> Iterator[Sample]:
+    def split(self, document: Document, dropped: Counter[str]) -> Iterator[Sample]:
         """Windows, each with the level of its hint: in turn, from a place that differs by document."""
         begin = derive_seed("levels", document.id)
-        for i, segment in enumerate(windows(document, self.window)):
+        for i, segment in enumerate(windows(document, self.window, dropped=dropped)):
             piece = to_sample(document, segment)
             level = self.levels[(begin + i) % len(self.levels)]
             yield replace(piece, meta={**piece.meta, "hint_level": level})
 
     def answer(self, seed: Sample) -> Rollout[Grown]:
-        """Extract a passage, find it in the document, and write the instruction to it."""
+        """Extract a passage, find it in the document, and write the instruction to it. A pair that a person wrote is
+        kept as it is."""
         document = seed.response or ""
-        if seed.instruction or not document.strip():
-            reason = "no_document" if seed.instruction else "empty_text"
+        if not document.strip():
+            reason = "unanswered" if seed.instruction else "empty_text"
             return Grown((Candidate(seed, Verdict(False, reason, "extract")),), ())
+        if seed.instruction:
+            return Grown((Candidate(seed, given=True),), ())
         hint = self.hint(seed)
         prompt = self.prompts.get(f"extract/{hint.level}")
         values = {"document": document, "keywords": hint.text, "sentence": hint.text}

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections import Counter
 from dataclasses import replace
 from itertools import islice, pairwise
 
@@ -67,7 +68,7 @@ def test_the_answer_is_the_documents_own_characters():
     words = "Boil the water first.  Then pour it,\tslowly, over the leaves; “strong” tea needs five minutes.\n"
     text = "# Tea\n\n" + words + "\n" + "\n\n".join(f"Part {i}: it is the {w} of all that matter here." for i, w in enumerate("one two three four five six seven eight nine ten eleven twelve".split()))  # fmt: skip
     document = Document("d", text, "tea.md", "Tea")
-    [piece] = Backtranslate(min_chars=300).split(document)
+    [piece] = Backtranslate(min_chars=300).split(document, Counter())
     [candidate] = ask(GOOD, piece=piece)[1]
     sample = candidate.sample
     assert sample.response == text[sample.meta["start"] : sample.meta["end"]]
@@ -77,14 +78,16 @@ def test_the_answer_is_the_documents_own_characters():
 @pytest.mark.parametrize(("length", "pieces"), [(599, 0), (600, 1), (3000, 1), (3001, 0)])
 def test_pieces_have_600_to_3000_characters(length, pieces):
     words = " ".join(f"w{i}" for i in range(2000))
-    assert len([*ONCE.split(Document("d", f"# Tea\n\n{words[:length - 1]}.", "t.md", "Tea"))]) == pieces
+    assert len([*ONCE.split(Document("d", f"# Tea\n\n{words[:length - 1]}.", "t.md", "Tea"), Counter())]) == pieces
 
 
 def test_navigation_and_what_repeats_itself_are_no_pieces():
     body = " ".join(f"Word {i} says something that no other one says." for i in range(20))
-    assert len([*ONCE.split(Document("d", f"# Tea\n\n{body}"))]) == 1
-    assert not [*ONCE.split(Document("d", f"# QUICK LINKS\n\n{body}"))]
-    assert not [*ONCE.split(Document("d", "# Tea\n\n" + "It says again and again the very same thing. " * 20))]
+    dropped = Counter()
+    assert len([*ONCE.split(Document("d", f"# Tea\n\n{body}"), dropped)]) == 1
+    assert not [*ONCE.split(Document("d", f"# QUICK LINKS\n\n{body}"), dropped)]
+    assert not [*ONCE.split(Document("d", "# Tea\n\n" + "It says again and again the very same thing. " * 20), dropped)]
+    assert dropped == {"navigation": 1, "repetitive": 1}
 
 
 DEMOS = tuple(

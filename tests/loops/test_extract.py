@@ -86,7 +86,7 @@ def test_a_lower_overlap_puts_back_what_the_model_changed():
 def test_answers_are_slices_of_their_document():
     text = "\n\n".join(f"Paragraph {i} is about the number {i}. It holds “two” sentences,  no more." for i in range(40))
     document = Document("d", text)
-    for piece in Extract(window=400).split(document):
+    for piece in Extract(window=400).split(document, Counter()):
         assert text[piece.meta["start"] : piece.meta["end"]] == piece.response
         first = piece.response.partition("\n")[0]
         reply = first.replace("“two”", '"two"').replace("  ", " ").upper()
@@ -98,15 +98,15 @@ def test_hints_take_turns_and_depend_on_the_document_alone():
     """Nine windows: three of each level, whoever works on them and in which order."""
     paragraphs = [f"Paragraph {i} of this document tells about the number {i} and nothing besides it at all." for i in range(9)]
     document = Document("d", "\n\n".join(paragraphs))
-    pieces = [*Extract(window=100).split(document)]
+    pieces = [*Extract(window=100).split(document, Counter())]
     assert len(pieces) == 9
     assert Counter(p.meta["hint_level"] for p in pieces) == {"keywords": 3, "sentence": 3, "whole": 3}
     hints = [ONCE.hint(p) for p in pieces]
-    assert hints == [ONCE.hint(p) for p in Extract(window=100).split(document)]
+    assert hints == [ONCE.hint(p) for p in Extract(window=100).split(document, Counter())]
     assert [h.level for h in hints] == [p.meta["hint_level"] for p in pieces]
-    twice = Extract(window=100, levels=("whole", "whole", "sentence")).split(document)
+    twice = Extract(window=100, levels=("whole", "whole", "sentence")).split(document, Counter())
     assert Counter(p.meta["hint_level"] for p in twice) == {"whole": 6, "sentence": 3}
-    first = {next(iter(ONCE.split(Document(f"d{i}", "One short text of some words."))), PIECE).meta["hint_level"] for i in range(30)}
+    first = {next(iter(ONCE.split(Document(f"d{i}", "One short text of some words."), Counter())), PIECE).meta["hint_level"] for i in range(30)}
     assert first == {"keywords", "sentence", "whole"}, "documents of one window differ"
 
 
@@ -178,9 +178,12 @@ def test_the_document_may_be_kept_as_input():
     assert ask(PASSAGE, GOOD, loop=loop)[1].sample.input == TEXT
 
 
-def test_pieces_that_are_no_documents_are_failures():
+def test_what_lacks_a_text_is_a_failure_and_a_pair_is_given():
     assert ask(piece=replace(PIECE, response=" "))[1].failure.reason == "empty_text"
-    assert ask(piece=replace(PIECE, instruction="Why?"))[1].failure.reason == "no_document"
+    assert ask(piece=replace(PIECE, instruction="Why?", response=None))[1].failure.reason == "unanswered"
+    pair = replace(PIECE, instruction="Why?")
+    asked, candidate = ask(piece=pair)
+    assert (asked, candidate.given, candidate.sample) == ([], True, pair)
 
 
 def test_levels_are_known_and_the_gate_measures():
