@@ -10,6 +10,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import sys
 import textwrap
 import typing
 from collections.abc import Callable, Iterator
@@ -108,6 +109,13 @@ def names(*kinds: str) -> Iterator[tuple[str, str]]:
         for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
             if not module.name.startswith("_"):
                 yield kind, module.name
+
+
+def about(cls: type[Any]) -> str:
+    """The first sentence of a component, or of its file."""
+    own = cls.__doc__ if cls.__doc__ and not cls.__doc__.startswith(f"{cls.__name__}(") else None
+    text = own or sys.modules[cls.__module__].__doc__ or ""
+    return " ".join(text.split("\n\n")[0].split()).partition(". ")[0].rstrip(".")
 
 
 def load(name: str, *kinds: str) -> type[Any]:

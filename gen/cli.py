@@ -92,9 +92,15 @@ def _dispatch(name: str, args: list[str]) -> int:
     return int(tyro.cli(verb, args=args, prog=f"gen {name}", config=(tyro.conf.FlagCreatePairsOff,)))
 
 
+def _about(loop: str) -> str:
+    """What a loop does, as its file begins."""
+    told = catalog.about(catalog.load(loop.replace("-", "_"), "loop"))
+    return told if len(told) < 100 else f"{told[:99].rpartition(' ')[0]} ..."
+
+
 def _help() -> str:
     loops = [loop.replace("_", "-") for _, loop in catalog.names("loop")]
     lines = ["usage: gen COMMAND ...", "", "Makes instruction-tuning datasets with open models only.", "", "loops:"]
-    lines += [f"  {name:<8} make a dataset: `gen {name} --rounds 3 SEEDS.jsonl`" for name in loops]
-    lines += ["", "commands:", *(f"  {name:<8} {text}" for name, text in VERBS.items())]
+    lines += [f"  {name:<14} {_about(name)}" for name in loops]
+    lines += ["", "commands:", *(f"  {name:<14} {text}" for name, text in VERBS.items())]
     return "\n".join([*lines, "", "`gen COMMAND --help` explains a command; `gen --version` names the version."])

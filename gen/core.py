@@ -230,7 +230,7 @@ def child(
     )
 
 
-def place(sample: Sample, stage: int, round: int, index: int) -> Sample:
+def place(sample: Sample, stage: int, round: int, index: int | str) -> Sample:
     """The sample with its stage and round, and an id made of its family, its path and its content.
     What has an id keeps it, answered or not: a seed, or what an earlier stage kept."""
     lineage = replace(sample.lineage, stage=stage, round=round)

@@ -100,6 +100,11 @@ class Estimate:
 def estimate(recipe: Recipe, material: Material, say: Say, *, seconds: float = 15.0) -> Estimate:
     """Try a run for about so many seconds and count up. Raises what a run would raise at its beginning, and UserError
     where the engine is too slow for that."""
+    if len(recipe.stages) > 1 or hasattr(recipe.params, "draw") or hasattr(recipe.params, "split"):
+        raise UserError(
+            f"{recipe.loop}: only a loop of one stage whose conversations each begin with a seed of yours can be "
+            "estimated, such as evolve or refine; a short run tells: --target 20"
+        )
     with tempfile.TemporaryDirectory(prefix="gen-estimate-") as folder:
         probe = asyncio.run(_try(recipe, material.seeds.samples, Path(folder), say, seconds))
     return total(probe, recipe, material.seeds.samples)

@@ -13,6 +13,7 @@ from gen import catalog
 from gen import recipe as recipes
 from gen.catalog import Parameter
 from gen.errors import RecipeError, nearest
+from gen.loop import gate_of
 from gen.recipe import FILTER_KINDS, Recipe
 
 RENAMED = {("model", "name"): "model"}
@@ -22,9 +23,11 @@ METAVARS = {"seeds": "[SEEDS ...]", "server": "URL", "against": "[DATA ...]", "m
             **dict.fromkeys(("evolver", "answerer", "judge", "scorer", "embedder"), "NAME_OR_URL")}  # fmt: skip
 
 
-def _group(name: str, current: Any, *, prefix: bool = False) -> tuple[str, Any, Any]:
+def _group(
+    name: str, current: Any, *, prefix: bool = False, hidden: Sequence[str] = ()
+) -> tuple[str, Any, Any]:
     """A field of the flag class that holds one titled group of flags, at their current values."""
-    known = [p for p in catalog.parameters(type(current)) if p.name != "loop"]
+    known = [p for p in catalog.parameters(type(current)) if p.name not in ("loop", *hidden)]
     fields = [_flag(name, p, getattr(current, p.name), prefix=prefix) for p in known]
     cls = dataclasses.make_dataclass(name, fields, frozen=True)
     return name, cls, dataclasses.field(default_factory=cls)
@@ -53,13 +56,20 @@ def _flag(section: str, p: Parameter, current: Any, *, prefix: bool) -> tuple[st
 def flag_class(loop: str, base: Recipe, extra: Sequence[tuple[str, Any, Any]], *, every_filter: bool) -> type[Any]:
     """The flag dataclass of a loop's command: `extra` fields first, then the recipe's groups."""
     parts = {"run": base, loop: base.params, **{name: getattr(base, name) for name in recipes.SECTIONS}}
-    groups = [*(_group(name, part) for name, part in parts.items()), _gate_flags(base)]
-    present = {catalog.name_of(f): f for f in base.gate}
+    groups = [*(_group(name, part, hidden=_idle(base)) for name, part in parts.items()), _gate_flags(base)]
+    present = {catalog.name_of(f): f for gate in base.gates for f in gate}
     for _, name in catalog.names(*FILTER_KINDS) if every_filter else ():
         current = present.get(name) or catalog.load(name, *FILTER_KINDS)()
         if catalog.parameters(type(current)):
             groups.append(_group(name, current, prefix=True))
     return dataclasses.make_dataclass(loop, [*extra, *groups], frozen=True)
+
+
+def _idle(base: Recipe) -> list[str]:
+    """Keys that mean nothing to this loop."""
+    idle = {"rounds": hasattr(base.params, "ROUNDS"), "demos": hasattr(base.params, "demos"),
+            "turn": not hasattr(base.params, "split")}  # fmt: skip
+    return [name for name, used in idle.items() if not used]
 
 
 def _gate_flags(base: Recipe) -> tuple[str, Any, Any]:
@@ -84,9 +94,11 @@ def to_recipe(base: Recipe, flags: Any) -> Recipe:
     table |= {section: _plain(getattr(flags, section)) for section in (base.loop, *recipes.SECTIONS)}
     table["model"]["server"] = table["model"]["server"] or list(base.model.server)
     table["source"]["map"] = pairs(table["source"].get("map", []))
-    names, old = _filters(flags.gate), recipes.table_of(base)["gate"]
-    optional = [name for name in base.optional if name in flags.gate.gate_filters]
-    table["gate"] = {"filters": names, "optional": optional} | {name: old[name] for name in names if name in old}
+    names, old = _filters(flags.gate, _default(base, table)), recipes.table_of(base)["gate"]
+    optional = [name for name in base.optional if name in names]
+    parts = {catalog.name_of(f) for gate in base.gates[:-1] for f in gate}
+    kept = {name: old[name] for name in dict.fromkeys((*names, *parts)) if name in old}
+    table["gate"] = {"filters": names, "optional": optional} | kept
     for _, name in catalog.names(*FILTER_KINDS):
         if given := _plain(getattr(flags, name, None)):
             current = old.get(name) or recipes.values(catalog.load(name, *FILTER_KINDS)())
@@ -95,11 +107,22 @@ def to_recipe(base: Recipe, flags: Any) -> Recipe:
     return recipes.build(table, where="flags")
 
 
-def _filters(gate: Any) -> list[str]:
-    names = [n for n in (*gate.gate_filters, *gate.with_filters) if n not in gate.without_filters]
+def _default(base: Recipe, table: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The gate that the flags were shown as their default, and what it becomes: a loop's own depends on its
+    parameters."""
+    shown = tuple(catalog.name_of(f) for f in base.gate)
+    if shown != gate_of(base.params):
+        return shown, shown
+    return shown, gate_of(recipes.build({"loop": base.loop, base.loop: table[base.loop]}, where="flags").params)
+
+
+def _filters(gate: Any, default: tuple[tuple[str, ...], tuple[str, ...]]) -> list[str]:
+    shown, own = default
+    chosen = own if tuple(gate.gate_filters) == shown else gate.gate_filters
     for name in gate.without_filters:
-        if name not in gate.gate_filters:
-            raise RecipeError(f"--without {name}: not in the gate; {nearest(name, gate.gate_filters)}")
+        if name not in chosen:
+            raise RecipeError(f"--without {name}: not in the gate; {nearest(name, chosen)}")
+    names = [n for n in (*chosen, *gate.with_filters) if n not in gate.without_filters]
     return list(dict.fromkeys(names))
 
 

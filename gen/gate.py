@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from gen.core import KEEP, Sample, Score, Vector, Verdict
 from gen.errors import GenError, RecipeError
-from gen.pool import GrownRow, Pool
+from gen.pool import GrownRow, Pool, of_stage
 from gen.sections import Budget
 
 BATCH = 64
@@ -131,8 +131,8 @@ class Position:
     """Candidates by the reason that dropped them."""
 
     @classmethod
-    def stored(cls, pool: Pool, run: int) -> Position:
-        return cls(**pool.state(f"gate:{run}", {}))
+    def stored(cls, pool: Pool, run: int, stage: int = 0) -> Position:
+        return cls(**pool.state(of_stage(f"gate:{run}", stage), {}))
 
 
 @dataclass(slots=True)
@@ -146,28 +146,38 @@ class Admission:
     run: int
     budget: Budget
     recall: Recall = field(default_factory=Recall)
+    stage: int = 0
     position: Position = field(default_factory=Position)
+    told: list[Callable[[Sample], None]] = field(default_factory=list)
+    """Who is told of each kept sample, in canonical order, once its verdict is stored."""
     _page: int = 1
 
-    def restore(self, pool: Pool) -> None:
-        """Take up the state that an earlier process left."""
-        self.position = Position.stored(pool, self.run)
-        for sample in pool.kept(self.run):
-            self.gate.admit(sample, self.recall.vectors(sample))
+    def restore(self, pool: Pool, *, given: bool = False) -> None:
+        """Take up the state that an earlier process left; `given`: samples of round 0 are remembered already."""
+        self.position = Position.stored(pool, self.run, self.stage)
+        for sample in pool.kept(self.run, self.stage):
+            if not given or sample.lineage.round:
+                self.gate.admit(sample, self.recall.vectors(sample))
+            self._tell([sample])
+
+    def _tell(self, kept: Iterable[Sample]) -> None:
+        for sample in kept:
+            for hear in self.told:
+                hear(sample)
 
     def is_past(self, round: int, call: str) -> bool:
         """Whether all candidates of a conversation have been judged."""
         return bool(self.position.call) and (round, call) <= (self.position.round, self.position.call)
 
-    def pending(self, pool: Pool, stage: int, before: tuple[int, str] | None) -> list[GrownRow]:
+    def pending(self, pool: Pool, before: tuple[int, str] | None) -> list[GrownRow]:
         """The next conversations to judge: stored, after the position, and `before` what is missing. As they
         often come one by one, little more is read than could be judged the last time."""
         if self.spent():
             return []
         at = self.position
-        rows = pool.grown_after(stage, (at.round, at.call) if at.call else None, self._page)
+        rows = pool.grown_after(self.stage, (at.round, at.call) if at.call else None, self._page)
         found = [r for r in rows if before is None or (r.round, r.call) < before]
-        self._page = min(BATCH, 2 * len(found) + 1)
+        self._page = max(self._page // 2, min(BATCH, 2 * len(found) + 1))
         return found
 
     def judge(self, pool: Pool, rows: Sequence[GrownRow]) -> None:
@@ -175,19 +185,22 @@ class Admission:
         facts = {sample.id: self.recall.facts(sample) for sample in self._facing(rows)}
         self.gate.expect((sample, facts[sample.id]) for sample in self._facing(rows))
         decided = self._decide(rows, facts)
-        found = [(id, score) for id, _ in decided if id in facts for score in facts[id].scores.values() if score]
-        pool.add_verdicts(self.run, decided, {f"gate:{self.run}": asdict(self.position)}, scores=found)
+        found = [(s.id, score) for s, _ in decided if s.id in facts for score in facts[s.id].scores.values() if score]
+        state = {of_stage(f"gate:{self.run}", self.stage): asdict(self.position)}
+        pool.add_verdicts(self.run, [(s.id, v) for s, v in decided], state, scores=found, stage=self.stage)
+        self._tell(sample for sample, verdict in decided if verdict.keep)
 
     def _facing(self, rows: Sequence[GrownRow]) -> Iterator[Sample]:
         """The samples still to be judged that come to the filters that measure."""
         for i, row in enumerate(rows):
             for candidate in row.candidates[0 if i else self.position.index :]:
-                if candidate.failure is None and self.gate.early(candidate.sample).keep:
+                judged = candidate.failure is None and not candidate.given
+                if judged and self.gate.early(candidate.sample).keep:
                     yield candidate.sample
 
-    def _decide(self, rows: Sequence[GrownRow], facts: Mapping[str, Facts]) -> list[tuple[str, Verdict]]:
+    def _decide(self, rows: Sequence[GrownRow], facts: Mapping[str, Facts]) -> list[tuple[Sample, Verdict]]:
         """The verdicts; moves the position as it goes."""
-        decided: list[tuple[str, Verdict]] = []
+        decided: list[tuple[Sample, Verdict]] = []
         at = self.position
         for row in rows:
             for candidate in row.candidates[at.index :]:
@@ -195,14 +208,15 @@ class Admission:
                     return decided
                 at.index += 1
                 sample, known = candidate.sample, facts.get(candidate.sample.id, NOTHING)
-                verdict = candidate.failure or self.gate.judge(sample, known)
+                verdict = candidate.failure or (KEEP if candidate.given else self.gate.judge(sample, known))
                 if verdict.keep:
-                    self.gate.admit(sample, known.vectors)
+                    if not candidate.given:  # that was known before the first conversation
+                        self.gate.admit(sample, known.vectors)
                     at.kept += 1
                 else:
                     at.dropped[verdict.reason] = at.dropped.get(verdict.reason, 0) + 1
                 if candidate.failure is None:
-                    decided.append((sample.id, verdict))
+                    decided.append((sample, verdict))
             at.round, at.call, at.index = row.round, row.call, 0
             at.tokens += row.tokens
             if self.spent():

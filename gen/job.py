@@ -6,34 +6,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 import logging
 import logging.handlers
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Container, Coroutine, Iterator
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gen import __version__
 from gen import recipe as recipes
-from gen.assess import Assessor, Record
 from gen.card import clean
+from gen.crew import Crew, crew_of
 from gen.errors import Interrupted, PoolError, RecipeError, UserError
 from gen.export.files import atomic
-from gen.gate import Admission, Gate
+from gen.flow import FINAL, Flow
 from gen.material import Material, deciding
-from gen.pool import Pool
+from gen.pool import Pool, of_stage
 from gen.publish import PUBLISHED, Report, publish, report_of
 from gen.recipe import Recipe
-from gen.roles import Say, Staff, at_work, hire
-from gen.rollout import Talk, together
-from gen.rounds import Run
+from gen.roles import Say, Staff
+from gen.rollout import together
 
 log = logging.getLogger("gen.job")
-Watch = Callable[[Run], Coroutine[Any, Any, None]]
+Watch = Callable[[Flow], Coroutine[Any, Any, None]]
 
 
 def execute(
@@ -41,7 +42,7 @@ def execute(
 ) -> Report:
     """Start a run or go on with it; `say` is told what the user should know. Raises UserError where the folder
     holds another run."""
-    staff = hire(recipe, _gate(recipe, material))
+    crew = crew_of(recipe, material)
     _check_folder(folder)
     with Pool.open(folder) as pool, _logged(folder, clean(command)):
         _check_same(pool, recipe, material, folder)
@@ -49,14 +50,7 @@ def execute(
             if not all((folder / name).exists() for name in PUBLISHED):
                 publish(pool, folder, recipe, material)
             return report_of(pool, folder, "finished")
-        return asyncio.run(_execute(recipe, folder, material, pool, staff, command, watch, say))
-
-
-def _gate(recipe: Recipe, material: Material, left_out: Container[str] = ()) -> Gate:
-    gate = Gate([f for f in recipe.gate if f.passport.name not in left_out])
-    if recipe.source.against:
-        gate.refuse_idle("--against")
-    return gate
+        return asyncio.run(_execute(recipe, folder, material, pool, crew, command, watch, say))
 
 
 def _check_folder(folder: Path) -> None:
@@ -88,38 +82,59 @@ def _logged(folder: Path, command: str) -> Iterator[None]:
 
 
 async def _execute(
-    recipe: Recipe, folder: Path, material: Material, pool: Pool, staff: Staff, command: str, watch: Watch, say: Say
+    recipe: Recipe, folder: Path, material: Material, pool: Pool, crew: Crew, command: str, watch: Watch, say: Say
 ) -> Report:
     started = time.monotonic()
-    async with at_work(staff, recipe, pool.state("left_out"), say):
-        _check_engines(pool, staff)
-        _begin(pool, folder, recipe, material, staff)
-        gate = _gate(recipe, material, staff.left_out)
-        recall = Record(gate, pool, staff.fingerprints)
-        admission = Admission(gate, pool.state("gate_run", 1), recipe.budget, recall)
-        seeds = material.seeds.samples
-        run = Run(recipe, seeds, pool, staff.engines, admission, embedder=staff.embedder)
-        why = await _hold(run, material, recall, watch)
-    for script, count in run.assessor.uncovered.items():
+    crew.dismiss(finished_stages(pool, recipe))
+    async with crew.at_work(pool, say):
+        for number, staff in crew.staffs.items():
+            _check_engines(pool, staff, number)
+        _begin(pool, folder, recipe, material, crew)
+        flow = crew.flow(pool, material)
+        ended = pool.state(of_stage("ended", len(recipe.stages) - 1))
+        why = await _hold(flow, watch) if flow.runs else str(ended["why"])
+    for script, count in sum((run.assessor.uncovered for run in flow.runs.values()), Counter[str]()).items():
         say(f"{count:,} {script} texts were not compared in meaning: the encoder was not made for them (--embedder)")
-    told = {"models": staff.models, "kinds": staff.kinds, "closed": staff.closed, "command": command}
-    for name, value in told.items():
-        pool.set_state(name, value)
+    _note_ends(pool, recipe, crew, flow, command)
     publish(pool, folder, recipe, material)
     if why not in ("interrupted", "max_time"):  # a clock's end is no end: the same command goes on
         pool.set_state("finished", _goal(recipe, why))  # last: a run without its dataset is not finished
-    return _counted(report_of(pool, folder, why), run.talk, time.monotonic() - started)
+    return _counted(report_of(pool, folder, why), flow, time.monotonic() - started)
 
 
-async def _hold(run: Run, material: Material, recall: Record, watch: Watch) -> str:
+def _note_ends(pool: Pool, recipe: Recipe, crew: Crew, flow: Flow, command: str) -> None:
+    """Who was at work, for the card, and which stages have nothing more to do."""
+    pool.set_state("command", command)
+    for number, staff in crew.staffs.items():
+        for name, value in {"models": staff.models, "kinds": staff.kinds, "closed": staff.closed}.items():
+            pool.set_state(of_stage(name, number), value)
+    for number, run in flow.runs.items():
+        if run.why in FINAL:
+            pool.set_state(of_stage("ended", number), _end_of(recipe, number, run.why))
+
+
+def finished_stages(pool: Pool, recipe: Recipe) -> set[int]:
+    """Stages that have come to an end which is still the one that is asked for, after stages that have."""
+    done = {-1}
+    for number, stage in enumerate(recipe.stages):
+        ended = pool.state(of_stage("ended", number))
+        if stage.of in done and ended and ended == _end_of(recipe, number, str(ended["why"])):
+            done.add(number)
+    return done - {-1}
+
+
+def _end_of(recipe: Recipe, number: int, why: str) -> dict[str, Any]:
+    return _goal(recipe.stages[number].recipe, why)
+
+
+async def _hold(flow: Flow, watch: Watch) -> str:
     """The run from its first conversation to its last, watched; returns why it ended."""
-    with _signals(run):
-        watcher = asyncio.create_task(watch(run))
+    with _signals(flow):
+        watcher = asyncio.create_task(watch(flow))
         try:
-            await _admit_known(run, material, recall)
-            return await run.execute()
+            return await flow.execute()
         except Interrupted:
-            return run.why
+            return flow.why
         finally:
             watcher.cancel()
             [fault] = await asyncio.gather(watcher, return_exceptions=True)
@@ -127,43 +142,35 @@ async def _hold(run: Run, material: Material, recall: Record, watch: Watch) -> s
                 log.warning("progress: %s", fault)
 
 
-def _counted(report: Report, talk: Talk, seconds: float) -> Report:
-    replies = talk.replies
+def _counted(report: Report, flow: Flow, seconds: float) -> Report:
+    replies = sum((run.talk.replies for run in flow.runs.values()), Counter[str]())
+    tokens = sum(run.talk.tokens for run in flow.runs.values())
     log.info("ended: %s, %d kept, replies %s", report.why, report.kept, dict(replies))
     measured, replayed = replies["scored"] + replies["embedded"], replies["replayed"]
     asked = sum(replies.values()) - measured - replayed
-    return replace(report, asked=asked, replayed=replayed, measured=measured, tokens=talk.tokens, seconds=seconds)
+    return replace(report, asked=asked, replayed=replayed, measured=measured, tokens=tokens, seconds=seconds)
 
 
 def measure_all(recipe: Recipe, pool: Pool, material: Material, say: Say) -> None:
-    """Ask for what a gate must know of every stored candidate and of `--against`, where it was not asked yet."""
+    """Ask for what the last gate must know of every candidate of its stage and of `--against`, where it was not asked
+    yet."""
     asyncio.run(_measure_all(recipe, pool, material, say))
 
 
 async def _measure_all(recipe: Recipe, pool: Pool, material: Material, say: Say) -> None:
-    gate = _gate(recipe, material)
-    async with at_work(hire(recipe, gate), recipe, None, say) as staff:
-        _check_engines(pool, staff)
-        talk = Talk(staff.engines, pool, recipe.seed, staff.embedder)
-        assessor = Assessor(_gate(recipe, material, staff.left_out), talk, all_of_them=True)
-        stored = (c.sample for row in pool.all_grown() for c in row.candidates if c.failure is None)
+    crew = crew_of(recipe, material)
+    crew.dismiss(range(last := len(recipe.stages) - 1))
+    async with crew.at_work(None, say):
+        _check_engines(pool, crew.staffs[last], last)
+        assessor = crew.assessor(pool)
+        stored = (c.sample for row in pool.all_grown(last) for c in row.candidates if c.failure is None)
         for samples, ask in ((iter(material.against), assessor.embed), (stored, assessor.ask_one)):
             while block := list(itertools.islice(samples, 512)):
                 await together(*map(ask, block))
 
 
-async def _admit_known(run: Run, material: Material, recall: Record) -> None:
-    """First what must not be repeated, then what an earlier process kept."""
-    known = iter(material.against)
-    while block := list(itertools.islice(known, 512)):
-        await together(*map(run.assessor.embed, block))
-        for sample in block:
-            run.admission.gate.admit(sample, recall.vectors(sample))
-    run.admission.restore(run.pool)
-
-
 @contextlib.contextmanager
-def _signals(run: Run) -> Iterator[None]:
+def _signals(run: Flow) -> Iterator[None]:
     """Ctrl-C ends the run cleanly; a second one ends the process at once (the journal does not mind)."""
     loop, names = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     unable = contextlib.suppress(NotImplementedError, RuntimeError, ValueError)  # no main thread, no signals
@@ -199,35 +206,40 @@ def _check_same(pool: Pool, recipe: Recipe, material: Material, folder: Path) ->
             f"{folder}: holds a run whose deciding keys differ:\n  {shown}\nGive another --out (or none), or the same "
             f"keys: `gen run {folder}/recipe.toml`; other filters alone: `gen regate {folder} --recipe NEW.toml`"
         )
-    if (done := pool.state("rounds", 0)) > recipe.rounds:
-        raise RecipeError(f"{folder}: --rounds {recipe.rounds}, but this run has {done} already; rounds can only grow")
+    for number, stage in enumerate(recipe.stages):
+        if (done := pool.state(of_stage("rounds", number), 0)) > (rounds := stage.recipe.rounds):
+            raise RecipeError(f"{folder}: --rounds {rounds}, but this run has {done} already; rounds can only grow")
 
 
-def _check_engines(pool: Pool, staff: Staff) -> None:
-    """Refuse to mix the replies of two models in one run."""
-    now, before = staff.fingerprints, pool.state("fingerprints")
+def _check_engines(pool: Pool, staff: Staff, stage: int) -> None:
+    """Refuse to mix the replies of two models in one stage of a run."""
+    now, name = staff.fingerprints, of_stage("fingerprints", stage)
+    before = pool.state(name)
     if changed := ", ".join(sorted(role for role in now if before and before.get(role, now[role]) != now[role])):
         raise UserError(
             f"the model behind {changed} is not the one this run began with (its fingerprint changed: other weights, "
             f"version, context length or precision); serve the same one again, or give another --out"
         )
-    pool.set_state("fingerprints", {**(before or {}), **now})
+    pool.set_state(name, {**(before or {}), **now})
 
 
-def _begin(pool: Pool, folder: Path, recipe: Recipe, material: Material, staff: Staff) -> None:
-    pool.set_state("left_out", staff.left_out)
+def _begin(pool: Pool, folder: Path, recipe: Recipe, material: Material, crew: Crew) -> None:
+    for number, staff in crew.staffs.items():
+        pool.set_state(of_stage("left_out", number), staff.left_out)
+        pool.set_state(of_stage("rounds", number), recipe.stages[number].recipe.rounds)
     pool.set_state("deciding", deciding(recipe, material))
-    pool.set_state("rounds", recipe.rounds)
+    pool.set_state("stages", len(recipe.stages))
     pool.set_state("finished", None)
     with atomic(folder / "recipe.toml") as file:
         file.write(recipes.to_toml(recipe, folder))
 
 
 def _goal(recipe: Recipe, why: str) -> dict[str, Any]:
-    """What a finished run was asked for; asked for the same again, there is nothing to do."""
-    budget = recipe.budget
+    """What a finished run, or stage, was asked for; asked for the same again, there is nothing to do."""
+    budget, stages = recipe.budget, [stage.recipe for stage in recipe.stages]
     bounds = {} if why == "complete" else {"target": budget.target, "max_tokens": budget.max_tokens}
-    return {"why": why, "rounds": recipe.rounds, **bounds}
+    more = {"stages": [(s.rounds, s.budget.target) for s in stages]} if len(stages) > 1 else {}
+    return json.loads(json.dumps({"why": why, "rounds": recipe.rounds, **bounds, **more}))  # type: ignore[no-any-return]
 
 
 def open_run(folder: Path) -> Pool:

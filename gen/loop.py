@@ -23,9 +23,11 @@ class Loop(Protocol):
     heir; only loops with `ROUNDS` have it. All randomness comes from `rng`. `asks` names every prompt (with its `ref`)
     that can be sent.
 
-    A loop may declare, as ClassVars: `GATE`, names of its default gate's filters; `ROUNDS`, its default number of
-    rounds after round 0 (without it: none). As dataclass fields: `prompts: Prompts`; `demos: Sequence[Sample]`
-    (metadata parameter=False), the samples of `--demos`; `seeds_too: bool`, whether seeds are candidates."""
+    A loop may declare, as ClassVars: `GATE`, names of its default gate's filters (or the property `default_gate`);
+    `ROUNDS`, its default number of rounds after round 0 (without it: none); `GROWING`, names of fields of which a
+    larger value only appends stages, so that a run may go on with it. As dataclass fields: `prompts: Prompts`;
+    `demos: Sequence[Sample]` (metadata parameter=False), the samples of `--demos`; `seeds_too: bool`, whether seeds
+    are candidates."""
 
     def answer(self, seed: Sample) -> Rollout[Grown]: ...
 
@@ -37,7 +39,8 @@ class Loop(Protocol):
 class Drawing(Protocol):
     """A loop whose conversations do not begin with one seed but draw from all of them, and from what was made and kept
     so far: in batches, of which batch b sees the pool as of batch b - 2. Its seeds are the pool's first samples, kept
-    as they are: `answer` has them as `Candidate(seed, given=True)`, and asks nothing."""
+    as they are: `answer` has them as `Candidate(seed, given=True)`, and asks nothing. It ends at a target, or after
+    `patience` (a field) batches in a row that brought nothing new."""
 
     def batch(self, seeds: int, made: int) -> int:
         """Conversations of the next batch, at least 1, where so many samples were made and kept."""
@@ -82,3 +85,13 @@ class Part:
     """The part whose kept samples are its seeds; -1: the one before, or, of the first, the user's."""
     roles: Mapping[str, str] = field(default_factory=dict)
     """Who is asked in a role, where that is another than everywhere, as `gen.sections.Roles` names them."""
+
+
+def parts_of(loop: Any) -> tuple[Part, ...]:
+    """The stages of a loop; most have one."""
+    return tuple(loop.parts()) if hasattr(loop, "parts") else (Part(loop),)
+
+
+def gate_of(loop: Any) -> tuple[str, ...]:
+    """Names of the filters of a loop's default gate; it may depend on the loop's parameters (`default_gate`)."""
+    return tuple(getattr(loop, "default_gate", ()) or getattr(loop, "GATE", GATE))

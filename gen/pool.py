@@ -47,15 +47,15 @@ CREATE TABLE score (n INTEGER PRIMARY KEY, gate_run INTEGER NOT NULL, sample INT
 CREATE INDEX score_sample ON score (sample, gate_run);
 """
 # The verdict that counts: the first one to drop the sample, else the first that keeps it.
-KEPT = """SELECT s.stage, s.round, s.call, s.place, s.body FROM sample s INDEXED BY sample_place
-WHERE (s.stage, s.round, s.call, s.place) > (?, ?, ?, ?) AND s.failed_for IS NULL AND 1 =
+KEPT = """SELECT s.round, s.call, s.place, s.body FROM sample s INDEXED BY sample_place
+WHERE s.stage = ? AND (s.round, s.call, s.place) > (?, ?, ?) AND s.failed_for IS NULL AND 1 =
   (SELECT v.keep FROM verdict v WHERE v.sample = s.n AND v.gate_run = ? ORDER BY v.keep, v.n LIMIT 1)
-ORDER BY s.stage, s.round, s.call, s.place LIMIT ?"""
+ORDER BY s.round, s.call, s.place LIMIT ?"""
 FUNNEL = """SELECT s.round, s.operation, coalesce(s.failed_by, v."by", ''),
   coalesce(s.failed_for, v.reason, 'pending') AS reason, count(*), coalesce(v.keep, 0) AS keep
 FROM sample s LEFT JOIN verdict v ON s.failed_for IS NULL AND v.n =
   (SELECT w.n FROM verdict w WHERE w.sample = s.n AND w.gate_run = ? ORDER BY w.keep, w.n LIMIT 1)
-GROUP BY 1, 2, 3, 4, 6 ORDER BY 1, 2, 6 DESC, 3, 4"""
+WHERE s.stage = ? GROUP BY 1, 2, 3, 4, 6 ORDER BY 1, 2, 6 DESC, 3, 4"""
 GROWN_AFTER = "WHERE stage = ? AND (round, call) > (?, ?) ORDER BY round, call LIMIT ?"
 IDS = """SELECT id FROM sample WHERE id >= ? AND id < ? UNION
 SELECT seed_id FROM grown WHERE seed_id >= ? AND seed_id < ? ORDER BY 1 LIMIT 9"""
@@ -87,6 +87,12 @@ class FunnelRow:
     reason: str
     count: int
     keep: bool
+    stage: int = 0
+
+
+def of_stage(name: str, stage: int) -> str:
+    """The name of a run state that each stage has of its own."""
+    return f"{name}@{stage}" if stage else name
 
 
 class Pool(Journal):
@@ -153,9 +159,9 @@ class Pool(Journal):
         """At most `limit` conversations of a stage in order of (round, call), strictly after `after`."""
         return self._grown(GROWN_AFTER, stage, *(after or (-1, "")), limit)
 
-    def all_grown(self) -> Iterator[GrownRow]:
-        """Every conversation, in canonical order."""
-        for (stage,) in self._rows("SELECT DISTINCT stage FROM grown ORDER BY stage"):
+    def all_grown(self, only: int | None = None) -> Iterator[GrownRow]:
+        """Every conversation, or those of one stage, in canonical order."""
+        for (stage,) in self._rows("SELECT DISTINCT stage FROM grown ORDER BY stage") if only is None else [(only,)]:
             at: tuple[int, str] | None = None
             while page := self.grown_after(stage, at, PAGE):
                 yield from page
@@ -217,18 +223,27 @@ class Pool(Journal):
           (SELECT n FROM sample WHERE id = ? ORDER BY stage DESC LIMIT 1) ORDER BY gate_run, n"""  # noqa: S608
         return [(run, self._load(kind, body)) for run, body in self._rows(sql, sample_id)]
 
-    def kept(self, gate_run: int) -> Iterator[Sample]:
-        """Samples that this gate run keeps, in canonical order."""
-        at: tuple[Any, ...] = (-1, -1, "", -1)
-        while page := self._rows(KEPT, *at, gate_run, PAGE):
-            yield from (self._load(Candidate, row[4]).sample for row in page)
-            at = page[-1][:4]
+    def newest(self, stage: int | None = None) -> tuple[int, int]:
+        """The newest gate run of a stage, and the stage; without one, of the last: what the dataset is made of."""
+        last = int(self.state("stages", 1)) - 1 if stage is None else stage
+        return int(self.state(of_stage("gate_run", last), 1)), last
 
-    def funnel(self, gate_run: int) -> list[FunnelRow]:
-        """How many candidates went where, by round and operation. Failures of the loop itself count in every
-        gate run; candidates without a verdict are `pending`."""
-        rows = self._rows(FUNNEL, gate_run)
-        return [FunnelRow(round, op, by, why, count, bool(keep)) for round, op, by, why, count, keep in rows]
+    def kept(self, gate_run: int, stage: int = 0) -> Iterator[Sample]:
+        """Samples of a stage that this run of its gate keeps, in canonical order."""
+        at: tuple[Any, ...] = (-1, "", -1)
+        while page := self._rows(KEPT, stage, *at, gate_run, PAGE):
+            yield from (self._load(Candidate, row[3]).sample for row in page)
+            at = page[-1][:3]
+
+    def funnel(self, gate_run: int, stage: int = 0) -> list[FunnelRow]:
+        """How many candidates of a stage went where, by round and operation. Failures of the loop itself count in
+        every gate run; candidates without a verdict are `pending`."""
+        rows = self._rows(FUNNEL, gate_run, stage)
+        return [FunnelRow(round, op, by, why, count, bool(keep), stage) for round, op, by, why, count, keep in rows]
+
+    def whole_funnel(self) -> list[FunnelRow]:
+        """The funnel of every stage, each by its newest gate run."""
+        return [row for stage in range(self.state("stages", 1)) for row in self.funnel(*self.newest(stage))]
 
     # --- samples
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -18,7 +19,7 @@ from gen.errors import UserError
 from gen.export.files import atomic
 from gen.export.write import write_dataset
 from gen.material import Material
-from gen.pool import FunnelRow, Pool
+from gen.pool import FunnelRow, Pool, of_stage
 from gen.recipe import Recipe
 
 PUBLISHED = ("dataset.jsonl", "dataset.parquet", "README.md")
@@ -46,36 +47,49 @@ class Report:
 
 def report_of(pool: Pool, folder: Path, why: str) -> Report:
     """What the pool says of a run, its newest gate counted."""
-    funnel = tuple(pool.funnel(pool.state("gate_run", 1)))
-    kept = sum(row.count for row in funnel if row.keep)
+    funnel, (_, last) = tuple(pool.whole_funnel()), pool.newest()
+    kept = sum(row.count for row in funnel if row.keep and row.stage == last)
     return Report(folder, why, kept, 0, 0, 0, 0, 0.0, funnel)
 
 
 def publish(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> None:
     """Write the dataset, twice, from what the newest gate kept, and the card beside it."""
-    left_out = pool.state("left_out") or {}
-    gate = [f for f in recipe.gate if f.passport.name not in left_out]
-    run, seeds, kinds = pool.state("gate_run", 1), material.seeds, pool.state("kinds", [])
-    written = write_dataset(pool.kept(run), folder)
+    stages, (run, last) = [stage.recipe for stage in recipe.stages], pool.newest()
+    left_out = pool.state(of_stage("left_out", last)) or {}
+    gate = [f for f in stages[last].gate if f.passport.name not in left_out]
+    seeds, kinds = material.seeds, sorted({k for number in range(len(stages)) for k in _told(pool, "kinds", number)})
+    written = write_dataset(pool.kept(run, last), folder)
     licences = seeds.licences if recipe.source.seeds else ("apache-2.0",)
     names = ", ".join(seeds.names) if recipe.source.seeds else "the seeds that ship with gen"
-    funnel = Counter[tuple[int, str]]()
-    for row in pool.funnel(run):
-        funnel[row.round, "" if row.keep else row.reason] += row.count
+    funnel = Counter[tuple[int, int, str]]()
+    for row in pool.whole_funnel():
+        funnel[row.stage, row.round, "" if row.keep else row.reason] += row.count
     facts = CardFacts(
         name=folder.resolve().name, rows=written.rows.total(), licences=licences, weights=written.weights.most_common(),
         seeds=[(names, len(seeds.samples), seeds.digest, ", ".join(filter(None, licences)) or None)],
-        models=[(role, name, fp, license or None) for role, name, fp, license in pool.state("models", [])],
-        loops=[(recipe.loop, type(recipe.params).passport.source)],
-        prompts=tuple(p.ref for p in recipe.params.asks()),
+        models=list(dict.fromkeys(
+            (role, name, fp, license or None)
+            for number in range(len(stages)) for role, name, fp, license in _told(pool, "models", number)
+        )),
+        loops=list(dict.fromkeys((s.loop, type(s.params).passport.source) for s in stages)),
+        prompts=tuple(dict.fromkeys(p.ref for s in stages for p in s.params.asks())),
         filters=[(f.passport.name, recipes.values(f), f.passport.source) for f in gate],
-        funnel=[(round, reason or "kept", count) for (round, reason), count in sorted(funnel.items())],
+        funnel=[
+            (f"{stage + 1}.{round}" if last else round, reason or "kept", count)
+            for (stage, round, reason), count in sorted(funnel.items())
+        ],
         versions=_versions(kinds), command=pool.state("command", ""), promise=_promise(kinds),
-        closed=pool.state("closed", []), served="server" in kinds, left_out=left_out,
+        closed=[one for number in range(len(stages)) for one in _told(pool, "closed", number)],
+        served="server" in kinds, left_out=left_out,
     )  # fmt: skip
     pool.set_state("card", msgspec.to_builtins(facts))
     with atomic(folder / "README.md") as file:
         file.write(card(facts))
+
+
+def _told(pool: Pool, name: str, stage: int) -> Any:
+    """What was noted of a stage's engines."""
+    return pool.state(of_stage(name, stage)) or []
 
 
 def facts_of(pool: Pool, folder: Path) -> CardFacts:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gen import recipe as recipes
 from gen.assess import Record
+from gen.core import Sample
 from gen.errors import RecipeError, UserError
 from gen.export.files import atomic
 from gen.gate import Admission, Gate, Position
 from gen.job import measure_all
 from gen.material import Material, deciding, read_material
-from gen.pool import Pool
+from gen.plan import Recipe
+from gen.pool import Pool, of_stage
 from gen.publish import Report, publish, report_of
 from gen.roles import Say
 
@@ -29,21 +33,26 @@ def regate(folder: Path, new: Path, *, score_all: bool, say: Say) -> tuple[Repor
     base = recipes.read(saved)
     wanted = recipes.with_values(base, recipes.load(new), where=str(new))
     source = replace(base.source, against=wanted.source.against)
-    merged = replace(base, gate=wanted.gate, optional=wanted.optional, source=source)
+    newer = {"gate": wanted.gate, "gates": wanted.gates, "optional": wanted.optional, "chain": wanted.chain}
+    merged = replace(base, source=source, **newer)  # type: ignore[arg-type]
     material = read_material(wanted)
     with Pool.open(folder) as pool:
         keys = deciding(wanted, material)
-        _check_same(pool, keys, new)
+        run, last = pool.newest()
+        _check_same(pool, keys, new, last)
         before, finished = report_of(pool, folder, "before"), pool.state("finished")
         if score_all:
             measure_all(merged, pool, material, say)
-        left_out = {k: v for k, v in (pool.state("left_out") or {}).items() if k in merged.optional and not score_all}
-        number = pool.state("gate_runs", 1) + 1
-        pool.set_state("gate_runs", number)  # taken first: a number is never used by two gates, killed or not
+        left_out = pool.state(of_stage("left_out", last)) or {}
+        left_out = {k: v for k, v in left_out.items() if k in merged.optional and not score_all}
+        number = pool.state(of_stage("gate_runs", last), run) + 1
+        pool.set_state(of_stage("gate_runs", last), number)  # first: no two gates have one number, killed or not
         gate = Gate([f for f in merged.gate if f.passport.name not in left_out])
-        admission = Admission(gate, number, merged.budget, Record(gate, pool, pool.state("fingerprints", {})))
-        _judge(pool, admission, material)
-        state = {"finished": None, "gate_run": number, "deciding": keys, "left_out": left_out}
+        record = Record(gate, pool, pool.state(of_stage("fingerprints", last), {}))
+        admission = Admission(gate, number, merged.budget, record, last)
+        _judge(pool, admission, _known(merged, material))
+        own = {of_stage("gate_run", last): number, of_stage("left_out", last): left_out}
+        state = {"finished": None, of_stage("ended", last): None, "deciding": keys, **own}
         pool.add_verdicts(number, (), state)  # in one transaction
         with atomic(saved) as file:
             file.write(recipes.to_toml(merged, folder))
@@ -53,18 +62,25 @@ def regate(folder: Path, new: Path, *, score_all: bool, say: Say) -> tuple[Repor
         return before, report_of(pool, folder, "regated")
 
 
-def _check_same(pool: Pool, keys: Any, new: Path) -> None:
+def _known(recipe: Recipe, material: Material) -> Iterable[Sample]:
+    """What the gate of the last stage knew before its first conversation."""
+    draws = hasattr(recipe.stages[-1].recipe.params, "draw")
+    return itertools.chain(material.against, material.seeds.samples if draws else ())
+
+
+def _check_same(pool: Pool, keys: Any, new: Path, last: int) -> None:
     lines = recipes.difference(pool.state("deciding", {}), keys)
-    if other := [line for line in lines if not line.startswith(("gate", "content.against"))]:
+    own = ("gate", f"stage {last + 1}.gate", "content.against")
+    if other := [line for line in lines if not line.startswith(own)]:
         shown = "\n  ".join(other)
         raise RecipeError(f"{new}: regate changes [gate] and nothing else; these differ too:\n  {shown}")
 
 
-def _judge(pool: Pool, admission: Admission, material: Material) -> None:
+def _judge(pool: Pool, admission: Admission, known: Iterable[Sample]) -> None:
     """All that the newest gate has judged. Beyond its position there may be holes, where a straggler is still to
     come."""
-    last = Position.stored(pool, pool.state("gate_run", 1))
-    for sample in material.against:
+    last = Position.stored(pool, *pool.newest(admission.stage))
+    for sample in known:
         admission.gate.admit(sample, admission.recall.vectors(sample))
-    while rows := admission.pending(pool, 0, (last.round, f"{last.call} ")):
+    while rows := admission.pending(pool, (last.round, f"{last.call} ")):
         admission.judge(pool, rows)

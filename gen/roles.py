@@ -52,10 +52,11 @@ class Staff:
         return [*found, *([("embedder", own.model, own.fingerprint, getattr(own, "license", ""))] if own else [])]
 
 
-def hire(recipe: Recipe, gate: Gate) -> Staff:
-    """The engines that a recipe and its gate need, not yet opened; one for all roles of the same model."""
+def hire(recipe: Recipe, gate: Gate, made: dict[Any, Any] | None = None) -> Staff:
+    """The engines that a recipe of one stage and its gate need, not yet opened; one for all roles of the same model.
+    `made` holds those of other stages by what they are called."""
     wanted = [*ASKED, *(["scorer"] if gate.scorers else [])]
-    made: dict[Any, Engine] = {}
+    made = {} if made is None else made
     staff, own = Staff({}), (recipe.model.name, tuple(recipe.model.server))
     for role in wanted:
         named = getattr(recipe.roles, role)
@@ -66,10 +67,12 @@ def hire(recipe: Recipe, gate: Gate) -> Staff:
     if gate.encoded:
         from gen.engines.embedder import open_embedder
 
-        m = recipe.model
-        staff.embedder = open_embedder(
-            recipe.roles.embedder, device=m.device, patience=m.patience, allow_closed=m.allow_closed
-        )
+        m, encoder = recipe.model, ("embedder", recipe.roles.embedder)
+        if encoder not in made:
+            made[encoder] = open_embedder(
+                recipe.roles.embedder, device=m.device, patience=m.patience, allow_closed=m.allow_closed
+            )
+        staff.embedder = made[encoder]
     if any(getattr(f, "reuse", False) for f in gate.scorers.values()):
         engine: Any = staff.engines["answerer"]
         engine.tells_likelihood = engine is staff.engines["scorer"]
@@ -94,18 +97,23 @@ def _engine(m: Model, name: str, servers: tuple[str, ...]) -> Engine:
 
 
 @contextlib.asynccontextmanager
-async def at_work(staff: Staff, recipe: Recipe, left_out: dict[str, str] | None, say: Say) -> AsyncIterator[Staff]:
-    """The staff opened, and closed at the end. `left_out` is what the run was begun without, None for a new run.
-    Raises RecipeError where a filter that was named needs what no engine here can do."""
+async def at_work(
+    staff: Staff, recipe: Recipe, left_out: dict[str, str] | None, say: Say, ready: set[Any] | None = None
+) -> AsyncIterator[Staff]:
+    """The staff opened, and closed at the end, but for those that are `ready`, as another stage has opened them.
+    `left_out` is what the run was begun without, None for a new run. Raises RecipeError where a filter that was named
+    needs what no engine here can do."""
+    ready = set() if ready is None else ready
     async with contextlib.AsyncExitStack() as opened:
-        if staff.embedder:
-            opened.push_async_callback(staff.embedder.close)
+        fresh = staff.embedder if staff.embedder not in ready else None
+        if fresh:
+            opened.push_async_callback(fresh.close)
         may_load = asyncio.Event()
         if "local" not in staff.kinds:  # two threads cannot import transformers at once
             may_load.set()
-        loading = asyncio.create_task(_load(staff.embedder, may_load))  # while servers start
+        loading = asyncio.create_task(_load(fresh, may_load))  # while servers start
         opened.push_async_callback(_ended, loading)
-        for engine in dict.fromkeys(staff.engines.values()):
+        for engine in [e for e in dict.fromkeys(staff.engines.values()) if e not in ready]:
             opened.push_async_callback(engine.close)
             if hasattr(engine, "say"):
                 engine.say = say
@@ -127,6 +135,7 @@ async def at_work(staff: Staff, recipe: Recipe, left_out: dict[str, str] | None,
                 staff.left_out[name] = reason
         for name, reason in staff.left_out.items():
             say(f"Without {name!r} in the gate: {reason}")
+        ready.update(filter(None, (*staff.engines.values(), staff.embedder)))
         yield staff
 
 

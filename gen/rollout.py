@@ -73,6 +73,10 @@ class Talk:
     _flying: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     """Measurements under way, by their key."""
 
+    def beside(self, engines: Mapping[str, Engine], embedder: Embedder | None) -> Talk:
+        """Another one, of another stage: what is in flight counts for both, the replies count apart."""
+        return replace(self, engines=engines, embedder=embedder, stopping=False, tokens=0, replies=Counter())
+
     async def hold(self, conversation: Generator[list[Any], list[Any], T], path: tuple[object, ...]) -> Told[T]:
         """Advance one conversation (a Rollout or a Measurement) to its end. `path` names it within the run and
         decides its seeds.

@@ -1,80 +1,38 @@
-"""Rounds: draw, grow, judge, admit, commit.
+"""One stage of a run: draw, grow, judge, admit, commit.
 
-Conversations run concurrently and are *started* in canonical order (round, call); a lineage goes on as
+Conversations run concurrently and are *started* in canonical order (`gen.order`); a lineage goes on as
 soon as its own round is done, never waiting for others or for the gate. The gate *judges* in canonical
-order, reading finished conversations from the pool's file; it alone waits for a straggler. So the pool
-depends on the journal alone, budgets are exact, and a run that is killed goes on where it was."""
+order, round by round, reading finished conversations from the pool's file; it alone waits for a straggler. So the
+pool depends on the journal alone, budgets are exact, and a run that is killed goes on where it was."""
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 import random
-from collections.abc import Coroutine, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from gen.assess import Assessor
-from gen.core import Candidate, Embedder, Engine, Grown, Sample, Verdict, child, derive_seed, place
+from gen.core import Candidate, Embedder, Engine, Grown, Lineage, Rollout, Sample, Verdict, child, derive_seed, place
 from gen.errors import GenError, Interrupted
 from gen.gate import Admission
-from gen.loop import Loop
+from gen.order import Batches, Order, Turn
+from gen.plan import Recipe
 from gen.pool import GrownRow, Pool
-from gen.recipe import Recipe
 from gen.rollout import STOPS, Talk, Told
+from gen.seeds.spool import Spool
+from gen.seeds.supply import Beginning, Supply
 
 GRACE = 30.0
 """Seconds that requests in flight are given when time is up."""
+NOBODY = Sample("", "", Lineage(""))
+"""What a conversation grew from that draws from the whole pool."""
 
 
-class Turn(NamedTuple):
-    """One conversation to be held; tuples compare in canonical order."""
-
-    round: int
-    call: str
-    parent: str = ""
-    heir: int = 0
-
-
-class Order:
-    """Turns that are ready or under way. Nothing before `frontier` is missing."""
-
-    def __init__(self, seeds: int) -> None:
-        self._seeds, self._next = seeds, 0
-        self._ready: list[Turn] = []
-        self._active: set[Turn] = set()
-        self._first: Turn | None = None
-
-    @property
-    def active(self) -> int:
-        return len(self._active)
-
-    def push(self, turn: Turn) -> None:
-        """Make ready what follows a turn that is under way: never before the frontier."""
-        heapq.heappush(self._ready, turn)
-
-    def pop(self) -> Turn | None:
-        """The first ready turn in canonical order, now under way."""
-        if self._next < self._seeds:
-            turn, self._next = Turn(0, f"{self._next:08d}"), self._next + 1
-        elif self._ready:
-            turn = heapq.heappop(self._ready)
-        else:
-            return None
-        self._active.add(turn)
-        return turn
-
-    def end(self, turn: Turn) -> None:
-        self._active.discard(turn)
-        if turn == self._first:
-            self._first = None
-
-    def frontier(self) -> Turn | None:
-        """The first turn that is not done; None when all are."""
-        if self._first is None:
-            fresh = [Turn(0, f"{self._next:08d}")] if self._next < self._seeds else []
-            self._first = min((*self._active, *self._ready[:1], *fresh), default=None)
-        return self._first
+def _never() -> bool:
+    return False
 
 
 @dataclass(slots=True)
@@ -82,36 +40,65 @@ class Run:
     """One stage of a run over its seeds. Whoever watches reads `order`, `talk`, `admission`, `done`."""
 
     recipe: Recipe
+    """Of this stage alone."""
     seeds: Sequence[Sample]
+    """More may come while it runs (`Supply`)."""
     pool: Pool
     engines: Mapping[str, Engine]
     admission: Admission
     stage: int = 0
     embedder: Embedder | None = None
+    beside: Talk | None = None
+    """Of another stage, whose requests in flight count for this one, too."""
+    enough: Callable[[], bool] = _never
+    """Whether no new conversation is needed for now, since a later stage has plenty to do."""
     talk: Talk = field(init=False)
+    heard: list[Callable[[], None]] = field(default_factory=list)
+    """Who is told whenever the gate has judged."""
     assessor: Assessor = field(init=False)
     order: Order = field(init=False)
+    made: Spool = field(default_factory=Spool)
+    """The kept samples of a loop that draws, without the seeds, in canonical order."""
     done: int = 0
     judged: int = 0
     """Conversations done, and those of them that the gate has seen."""
+    round: int = -1
+    """The last round that the gate has judged wholly."""
     failures: int = 0
     why: str = ""
-    """Why the run ended: complete, target, max_tokens, max_time, interrupted; empty while it runs."""
+    """Why the stage ended: complete, exhausted, target, max_tokens, max_time, interrupted, enough; empty meanwhile."""
+    _made: Counter[int] = field(default_factory=Counter)
+    """How many samples were kept, by round."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _measuring: set[asyncio.Task[None]] = field(default_factory=set)
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
-    _awaited: Turn | None = None
+    _awaited: tuple[int, str] | None = None
     """The straggler up to which all is judged."""
     _error: BaseException | None = None
     _most: int = 0
     """Conversations under way at once."""
 
     def __post_init__(self) -> None:
-        self.talk = Talk(self.engines, self.pool, self.recipe.seed, self.embedder)
+        own = Talk(self.engines, self.pool, self.recipe.seed, self.embedder)
+        self.talk = self.beside.beside(self.engines, self.embedder) if self.beside else own
         self.assessor = Assessor(self.admission.gate, self.talk, all_of_them=self.recipe.score_all)
-        self.order = Order(len(self.seeds))
+        self.seeds = Supply.of(self.seeds)
+        self.order = Batches(self.seeds) if self.draws else Order(self.seeds)
+        if self.draws:
+            self.admission.told.append(self.keep)
         # a quarter more conversations than requests: some are between two questions, in the journal
         self._most = (width := sum(e.width for e in set(self.engines.values()))) + width // 4 + 1
+
+    @property
+    def draws(self) -> bool:
+        """Whether its conversations draw from the pool, batch by batch (`gen.loop.Drawing`)."""
+        return hasattr(self.recipe.params, "draw")
+
+    def keep(self, sample: Sample) -> None:
+        """Told of each kept sample in canonical order: what later batches draw from."""
+        self._made[sample.lineage.round] += 1
+        if sample.lineage.round:
+            self.made.add(sample)
 
     async def execute(self) -> str:
         """Run to the end, a budget or `stop`; returns why it ended. Errors that end a run are raised
@@ -119,6 +106,8 @@ class Run:
         clock = asyncio.get_running_loop()
         limit = self.recipe.budget.max_time
         timer = clock.call_later(limit * 60, self.stop, "max_time") if limit else None
+        seeds: Any = self.seeds
+        seeds.watch(lambda: clock.call_soon_threadsafe(self.nudge))
         try:
             self._launch()
             await self._judge_all()
@@ -129,8 +118,8 @@ class Run:
             if timer:
                 timer.cancel()
             await self._put_away()
-        while await self._judge_some():  # what landed meanwhile belongs to the dataset of a stopped run
-            pass
+        while self.why not in ("exhausted", "enough") and await self._judge_some():
+            pass  # what landed meanwhile belongs to the dataset of a stopped run
         if self._error is not None:
             raise self._error
         return self.why
@@ -142,10 +131,15 @@ class Run:
             self.talk.stopping = True
             self._moved.set()
 
+    def nudge(self) -> None:
+        """Look again: there are more seeds, or more is needed."""
+        self._launch()
+        self._moved.set()
+
     def _launch(self) -> None:
         # Where measuring is slower than asking, asking waits: what waits to be measured is held in memory.
         while not self.why and len(self._tasks) < self._most and len(self._measuring) < 4 * self._most:
-            if (turn := self.order.pop()) is None:
+            if self.enough() or (turn := self.order.pop()) is None:
                 return
             self._start(self._turn(turn), self._tasks)
 
@@ -169,7 +163,7 @@ class Run:
         if row is None:
             row = await self._grow(turn)
             await self.pool.commit_grown(row)
-        if turn.round < self.recipe.rounds:
+        if turn.round < self.recipe.rounds and not self.draws:
             for i in range(len(row.heirs)):
                 # the first heir keeps the call of its parent, others sort directly after it
                 call = turn.call if i == 0 else f"{turn.call}.{turn.round:02d}{i:04d}"
@@ -182,27 +176,40 @@ class Run:
 
     async def _measure(self, turn: Turn, row: GrownRow) -> None:
         """The lineage has gone on already: only the gate waits for this."""
-        await self.assessor.ask(c.sample for c in row.candidates if c.failure is None)
+        await self.assessor.ask(c.sample for c in row.candidates if c.failure is None and not c.given)
         self.order.end(turn)
 
     async def _grow(self, turn: Turn) -> GrownRow:
-        loop: Loop = self.recipe.params
-        if turn.round == 0:
-            seed = self.seeds[int(turn.call)]
-            conversation = loop.answer(seed)
-        else:
-            seed = self.pool.heirs(self.stage, turn.round - 1, turn.parent)[turn.heir]
-            rng = random.Random(derive_seed(self.recipe.seed, self.stage, turn.round, seed.id, "rng"))
-            conversation = loop.grow(seed, rng)
-        told: Told[Grown] = await self.talk.hold(conversation, (self.stage, turn.round, seed.id))
+        seed, conversation, path = self._conversation(turn)
+        told: Told[Grown] = await self.talk.hold(conversation, path)
         grown = told.result or self._failed(seed, told.error)
         made = [self._signed(c.sample, told.roles) for c in grown.candidates]
-        placed = [place(sample, self.stage, turn.round, i) for i, sample in enumerate(made)]
+        name = f"{turn.call}.{{}}".format if self.draws else int  # what grew from a seed is told apart by its parent
+        placed = [place(sample, self.stage, turn.round, name(i)) for i, sample in enumerate(made)]
         candidates = tuple(Candidate(s, c.failure) for s, c in zip(placed, grown.candidates, strict=True))
         new = {id(c.sample): s for c, s in zip(grown.candidates, placed, strict=True)}
         heirs = {heir.id: heir for heir in (new.get(id(h), h) for h in grown.heirs)}
         at = (self.stage, turn.round, turn.call)
         return GrownRow(*at, seed, candidates, tuple(heirs.values()), told.tokens, told.asked, told.error)
+
+    def _conversation(self, turn: Turn) -> tuple[Sample, Rollout[Grown], tuple[object, ...]]:
+        """What it grows from, the conversation, and the path that decides its seeds."""
+        loop = self.recipe.params
+        if turn.round == 0:
+            seed = self.seeds[int(turn.call)]
+            return seed, loop.answer(seed), (self.stage, turn.round, seed.id)
+        if self.draws:
+            path = (self.stage, turn.round, turn.call)
+            rng = random.Random(derive_seed(self.recipe.seed, *path, "rng"))
+            made = Beginning(self.made, self._made_until(turn.round - 2))
+            return NOBODY, loop.draw(self.seeds, made, rng), path
+        seed = self.pool.heirs(self.stage, turn.round - 1, turn.parent)[turn.heir]
+        rng = random.Random(derive_seed(self.recipe.seed, self.stage, turn.round, seed.id, "rng"))
+        return seed, loop.grow(seed, rng), (self.stage, turn.round, seed.id)
+
+    def _made_until(self, round: int) -> int:
+        """Samples that were made and kept up to a round that is wholly judged."""
+        return sum(count for r, count in self._made.items() if 0 < r <= round)
 
     def _signed(self, sample: Sample, roles: Sequence[str]) -> Sample:
         """With the weights that helped to make it, as far as this conversation asked any."""
@@ -224,10 +231,12 @@ class Run:
     async def _judge_all(self) -> None:
         while True:
             self._moved.clear()
-            while await self._judge_some():
+            while not self.why and await self._judge_some():
                 pass
-            if spent := self.admission.spent():
+            if not self.why and (spent := self.admission.spent()):
                 self.stop(spent)
+            elif isinstance(error := getattr(self.seeds, "error", None), BaseException):
+                raise error
             elif self.order.frontier() is None:
                 self.stop("complete")
             if self.why:
@@ -235,17 +244,36 @@ class Run:
             await self._moved.wait()
 
     async def _judge_some(self) -> bool:
-        """Judge the next finished conversations in canonical order; False when there is none."""
-        before = self.order.frontier()
-        if before and before == self._awaited:
+        """Judge the next finished conversations of a round in canonical order; False when there is none."""
+        front, border = self.order.frontier(), (self.round + 2, "")
+        before = min((front.round, front.call), border) if front else border
+        if before == self._awaited:
             return False
-        rows = self.admission.pending(self.pool, self.stage, (before.round, before.call) if before else None)
-        if rows:
+        if rows := self.admission.pending(self.pool, before):
             await asyncio.to_thread(self.admission.judge, self.pool, rows)
             self.judged += len(rows)
-        else:
+            for tell in self.heard:
+                tell()
+            return True
+        if self.admission.spent() or before < border or (front is None and self.round >= self.recipe.rounds):
             self._awaited = before
-        return bool(rows)
+            return False
+        self.round += 1
+        self._round_done()
+        return True
+
+    def _round_done(self) -> None:
+        """The gate has judged all of a round: a batch may be drawn from the pool as it is now."""
+        if not isinstance(self.order, Batches) or self.why:
+            return
+        patience = int(getattr(self.recipe.params, "patience", 10))
+        if self.round >= patience and not any(self._made[self.round - i] for i in range(patience)):
+            self.stop("exhausted")
+            return
+        while self.order.opened <= self.round + 1:
+            made = self._made_until(self.order.opened - 1)
+            self.order.open(max(1, self.recipe.params.batch(len(self.seeds), made)))
+        self._launch()
 
     async def _put_away(self) -> None:
         """Requests in flight are recorded when that is quick, aborted when a budget ended the run."""

@@ -27,6 +27,8 @@ class Source:
     """Only the first N seeds."""
     strict: bool = False
     """Stop at the first bad row instead of skipping it."""
+    demos: tuple[str, ...] = ()
+    """Answered tasks that a person wrote, shown to the model as examples; named as seeds are."""
     against: tuple[str, ...] = ()
     """Data that must not be repeated: what you own, benchmarks; named as seeds are."""
 

@@ -241,7 +241,7 @@ def test_queries_over_the_whole_pool_use_indices(pool):
         return " / ".join(row[3] for row in pool._rows(f"EXPLAIN QUERY PLAN {sql}", *[1] * sql.count("?")))
 
     kept, after, funnel, ids = plan(KEPT), plan(f"SELECT body FROM grown {GROWN_AFTER}"), plan(FUNNEL), plan(IDS)
-    assert "SEARCH s USING INDEX sample_place ((stage,round,call,place)>" in kept
+    assert "SEARCH s USING INDEX sample_place (stage=? AND (round,call,place)>" in kept
     assert "SEARCH v USING COVERING INDEX verdict_sample (sample=? AND gate_run=?)" in kept
     assert "SEARCH grown USING INDEX grown_place (stage=? AND (round,call)>" in after
     assert "SEARCH w USING COVERING INDEX verdict_sample (sample=? AND gate_run=?)" in funnel

@@ -11,9 +11,11 @@ from gen.core import Candidate, Completion, Grown, Request, Sampling, child
 from gen.engines.scripted import Scripted
 from gen.errors import GenError, Unavailable
 from gen.gate import Gate
+from gen.order import Batches, Order, Turn
 from gen.pool import Pool
 from gen.rollout import Talk
-from gen.rounds import Order, Turn
+from gen.rounds import NOBODY
+from gen.seeds.supply import Supply
 
 
 def texts(samples):
@@ -329,7 +331,7 @@ def test_the_gate_reads_little_while_it_waits_for_a_straggler(tmp_path, seeds, h
 
 
 def test_order_knows_the_first_turn_that_is_missing():
-    order = Order(2)
+    order = Order([NOBODY] * 2)
     a, b = order.pop(), order.pop()
     assert (a, b) == (Turn(0, "00000000"), Turn(0, "00000001"))
     order.push(Turn(1, "00000001", "00000001"))
@@ -343,10 +345,43 @@ def test_order_knows_the_first_turn_that_is_missing():
 
 
 def test_order_forgets_what_ended_behind_a_straggler():
-    order = Order(5000)
+    order = Order([NOBODY] * 5000)
     order.pop()
-    small = len(pickle.dumps(order))
+    small = len(pickle.dumps(order._active))
     while turn := order.pop():
         order.end(turn)
         assert order.frontier() == Turn(0, "00000000")
-    assert len(pickle.dumps(order)) < 2 * small
+    assert len(pickle.dumps(order._active)) < 2 * small
+
+
+def test_order_waits_for_seeds_that_are_still_to_come():
+    supply = Supply([NOBODY])
+    order = Order(supply)
+    first = order.pop()
+    order.end(first)
+    assert order.pop() is None
+    assert order.frontier() == Turn(0, "00000001"), "another may come"
+    supply.add(NOBODY)
+    order.end(order.pop())
+    supply.close()
+    assert order.frontier() is None
+
+
+def test_batches_follow_one_another_without_end():
+    order = Batches([NOBODY])
+    order.end(order.pop())
+    assert order.frontier() == Turn(1, "")
+    order.open(2)
+    assert order.frontier() == Turn(1, "000000")
+    order.open(1)
+    turns = [order.pop() for _ in range(3)]
+    assert [t.round for t in turns] == [1, 1, 2]
+    for turn in turns:
+        order.end(turn)
+    assert order.frontier() == Turn(3, "")
+
+
+def test_what_may_not_begin_yet_holds_up_what_comes_after_it():
+    order = Order([NOBODY] * 2)
+    assert order.pop(lambda turn: False) is None
+    assert order.pop() == Turn(0, "00000000")

@@ -15,7 +15,7 @@ from gen.commands import render
 from gen.core import Completion, Request, Sample, Verdict
 from gen.errors import UserError
 from gen.job import open_run
-from gen.pool import Pool
+from gen.pool import Pool, of_stage
 
 
 def funnel(folder: Positional[Path], gate_run: int = 0, json: bool = False) -> int:
@@ -27,10 +27,11 @@ def funnel(folder: Positional[Path], gate_run: int = 0, json: bool = False) -> i
         json: print JSON
     """
     with open_run(folder) as pool:
-        newest, last = pool.state("gate_run", 1), pool.state("gate_runs", 1)
+        newest, stage = pool.newest()
+        last = pool.state(of_stage("gate_runs", stage), newest)
         if not 0 <= gate_run <= last:
             raise UserError(f"{folder}: no gate run {gate_run}; expected 1 to {last}, or 0 for the newest")
-        rows = pool.funnel(gate_run or newest)
+        rows = pool.funnel(gate_run, stage) if gate_run else pool.whole_funnel()
     if json:
         render.print_json(rows)
         return 0
@@ -64,12 +65,12 @@ def show(folder: Positional[Path], id: Positional[str] = "", json: bool = False)
 
 def _example(pool: Pool) -> Sample | None:
     """A kept sample that has come far, to look at when none was named."""
-    return max(pool.kept(pool.state("gate_run", 1)), key=lambda sample: sample.lineage.round, default=None)
+    return max(pool.kept(*pool.newest()), key=lambda sample: sample.lineage.round, default=None)
 
 
 def _facts(pool: Pool, sample: Sample) -> dict[str, Any]:
     def newest(other: Sample) -> Verdict | None:
-        run = pool.state("gate_run", 1)
+        run, _ = pool.newest(other.lineage.stage)
         return pool.failure(other.id) or next((v for n, v in pool.verdicts(other.id) if n == run), None)
 
     grown = pool.grown_of(sample.id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +14,9 @@ from tyro.conf import Positional
 from gen import catalog
 from gen.commands import render
 from gen.errors import PromptError, RecipeError, nearest
+from gen.loop import gate_of, parts_of
 from gen.prompts import Prompts
-from gen.recipe import DEFAULT_GATES, FILTER_KINDS
+from gen.recipe import FILTER_KINDS
 
 
 def loops(name: Positional[str] = "", json: bool = False) -> int:
@@ -69,24 +69,24 @@ def _parts(name: str, kinds: tuple[str, ...], *, json: bool) -> int:
     if name:
         cls = catalog.load(name, *kinds)
         if not json:
-            Console(highlight=False).print(f"{name}: {_about(cls)} ({cls.passport.source})\n", markup=False)
+            Console(highlight=False).print(f"{name}: {catalog.about(cls)} ({cls.passport.source})\n", markup=False)
         parameters = [(p.name, _shown(p.default), p.range, p.doc) for p in catalog.parameters(cls)]
         _print(("parameter", "default", "range", "what"), parameters, json=json)
         return 0
-    rows = []
+    rows, default = [], _default_gates() if "loop" not in kinds else {}
     for kind, known in catalog.names(*kinds):
         cls = catalog.load(known, kind)
-        gates = ", ".join(loop for loop, names in DEFAULT_GATES.items() if known in names)
-        rows.append((known, *(() if kind == "loop" else (kind, gates)), _about(cls), cls.passport.source))
+        gates = ", ".join(loop for loop, names in default.items() if known in names)
+        rows.append((known, *(() if kind == "loop" else (kind, gates)), catalog.about(cls), cls.passport.source))
     _print(("name", *(() if kinds == ("loop",) else ("kind", "default gate of")), "what", "source"), rows, json=json)
     return 0
 
 
-def _about(cls: type[Any]) -> str:
-    """The first sentence of a component, or of its file."""
-    own = cls.__doc__ if cls.__doc__ and not cls.__doc__.startswith(f"{cls.__name__}(") else None
-    text = own or sys.modules[cls.__module__].__doc__ or ""
-    return " ".join(text.split("\n\n")[0].split()).partition(". ")[0].rstrip(".")
+def _default_gates() -> dict[str, set[str]]:
+    """The filters of each loop's default gates."""
+    loops = {name: catalog.load(name, "loop")() for _, name in catalog.names("loop")}
+    gates = {name: [part.gate or gate_of(loop) for part in parts_of(loop)] for name, loop in loops.items()}
+    return {name: {filter for gate in found for filter in gate} for name, found in gates.items()}
 
 
 def _shown(value: Any) -> str:

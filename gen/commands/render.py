@@ -66,20 +66,44 @@ def plain(text: str, style: str = "") -> Text:
 
 
 def funnel_table(rows: Sequence[FunnelRow]) -> Table:
-    """Rounds down, what became of their candidates across."""
+    """Stages and rounds down, what became of their candidates across."""
     table = Table(box=None, padding=(0, 2), header_style="bold")
-    for title in ("round", "candidates", "kept", "dropped"):
+    stages = sorted({r.stage for r in rows})
+    for title in (*(["stage"] if len(stages) > 1 else []), "round", "candidates", "kept", "dropped"):
         table.add_column(title, justify="right")
     table.add_column("why", overflow="fold")
-    rounds = sorted({r.round for r in rows})
-    for title, group in [*((str(n), [r for r in rows if r.round == n]) for n in rounds), ("all", rows)]:
-        if title == "all":
-            table.add_section()
-        kept, reasons, pending = _ends(group)
-        why = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
-        why += f"{', ' if why else ''}not judged {pending:,}" if pending else ""
-        table.add_row(title, f"{kept + reasons.total() + pending:,}", f"{kept:,}", f"{reasons.total():,}", why)
+    for stage in stages or [0]:
+        own = [r for r in rows if r.stage == stage]
+        rounds = sorted({r.round for r in own})
+        groups = [(str(n), [r for r in own if r.round == n]) for n in rounds]
+        for title, group in [*(_batches(groups) if len(groups) > MOST_ROUNDS else groups), ("all", own)]:
+            if title == "all":
+                table.add_section()
+            table.add_row(*([str(stage + 1)] if len(stages) > 1 else []), title, *_cells(group))
+        table.add_section()
     return table
+
+
+MOST_ROUNDS = 12
+"""Rows of a stage; of a loop with more rounds, neighbours share a row."""
+
+
+def _batches(groups: Sequence[tuple[str, list[FunnelRow]]]) -> list[tuple[str, list[FunnelRow]]]:
+    """The rounds in about ten groups of neighbours, the first apart: it holds the seeds."""
+    size = -(-(len(groups) - 1) // 10)
+    found = [groups[0]]
+    for i in range(1, len(groups), size):
+        part = groups[i : i + size]
+        title = part[0][0] if len(part) == 1 else f"{part[0][0]}-{part[-1][0]}"
+        found.append((title, [row for _, rows in part for row in rows]))
+    return found
+
+
+def _cells(group: Sequence[FunnelRow]) -> list[str]:
+    kept, reasons, pending = _ends(group)
+    why = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
+    why += f"{', ' if why else ''}not judged {pending:,}" if pending else ""
+    return [f"{kept + reasons.total() + pending:,}", f"{kept:,}", f"{reasons.total():,}", why]
 
 
 def _ends(rows: Sequence[FunnelRow]) -> tuple[int, Counter[str], int]:

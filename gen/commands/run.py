@@ -27,7 +27,8 @@ from gen.regate import regate as judge_again
 NOTES = Console(stderr=True, highlight=False)
 ENDS = {
     "complete": "complete", "finished": "already finished: nothing to do (more --rounds or a larger budget goes on)",
-    "target": "target met", "max_tokens": "token budget met", "max_time": "time is up; the same command goes on",
+    "target": "target met", "exhausted": "nothing new came any more (more varied seeds help, or more --temperature)",
+    "max_tokens": "token budget met", "max_time": "time is up; the same command goes on",
     "interrupted": "stopped; the same command goes on", "regated": "judged again",
 }  # fmt: skip
 
@@ -157,7 +158,8 @@ def _note(text: str) -> None:
 
 def _say_bundled(recipe: Recipe) -> None:
     NOTES.print(render.BUNDLED, markup=False, soft_wrap=True)
-    if strange := [p.name for p in recipe.params.asks() if p.ref not in trained_prompts()]:
+    asked = {p.name: p.ref for stage in recipe.stages for p in stage.recipe.params.asks()}
+    if strange := [name for name, ref in asked.items() if ref not in trained_prompts()]:
         NOTES.print(f"It was not trained on these prompts: {', '.join(strange)}", markup=False, soft_wrap=True)
 
 

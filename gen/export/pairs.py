@@ -22,10 +22,10 @@ ANSWER = frozenset((
 """Reasons that speak of the answer."""
 
 
-def pairs(pool: Pool, gate_run: int) -> Iterator[tuple[Sample, Sample]]:
+def pairs(pool: Pool, gate_run: int, stage: int = 0) -> Iterator[tuple[Sample, Sample]]:
     """(chosen, rejected) of all that this gate run keeps, in canonical order."""
-    dropped = any(row.reason in ANSWER for row in pool.funnel(gate_run))
-    for sample in pool.kept(gate_run):
+    dropped = any(row.reason in ANSWER for row in pool.funnel(gate_run, stage))
+    for sample in pool.kept(gate_run, stage):
         chosen = next(iter(_texts(sample.meta.get("chosen"))), sample.response)
         whole = sample if chosen == sample.response else replace(sample, response=chosen, reasoning="")
         worse = [replace(whole, response=text, reasoning="") for text in _texts(sample.meta.get("rejected"))]

@@ -71,7 +71,7 @@ class Export:
 
     def __init__(self, pool: Pool, order: Order) -> None:
         self._pool, self._order = pool, order
-        self._run = pool.state("gate_run", 1)
+        self._run, self._stage = pool.newest()
         self._example = order.form.row(EXAMPLE, EXAMPLE)
 
     def to_stream(self, out: TextIO) -> Tally:
@@ -115,7 +115,8 @@ class Export:
     def _rows(self, tally: Tally, *, redact: bool) -> Iterator[tuple[Sample, Row]]:
         preference = self._order.form.format == "preference"
         found: Iterator[tuple[Sample, Sample | None]]
-        found = pairs(self._pool, self._run) if preference else ((s, None) for s in self._pool.kept(self._run))
+        kept = self._pool.kept(self._run, self._stage)
+        found = pairs(self._pool, self._run, self._stage) if preference else ((s, None) for s in kept)
         redaction = Redaction()
         for sample, worse in found:
             if redact:

@@ -17,7 +17,7 @@ import math
 import random
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -48,6 +48,7 @@ Step = Generator[list[Request], list[Completion], Verdict | None]
 @component("evolve", source="arXiv 2304.12244 (WizardLM, Evol-Instruct), sections 3.1 to 3.3")
 @dataclass(frozen=True, slots=True)
 class Evolve:
+    ROUNDS: ClassVar[int] = 3
     style: Literal["general", "code"] = field(default="general", metadata={"later": True})
     """What evolves: tasks of any kind, or programming tasks, by operations and rules of their own."""
     domain: str = ""

@@ -16,6 +16,7 @@ class Supply(Sequence[Sample]):
     def __init__(self, samples: Iterable[Sample] = (), *, closed: bool = False) -> None:
         self._spool = samples if isinstance(samples, Spool) else Spool()
         self._watchers: list[Callable[[], None]] = []
+        self._head: Sequence[Sample] = ()
         self.closed = closed
         """No more will come."""
         self.error: BaseException | None = None
@@ -29,15 +30,22 @@ class Supply(Sequence[Sample]):
         """The samples as a supply that is complete, or as they are where they are one."""
         return samples if isinstance(samples, Supply) else cls(samples, closed=True)
 
+    def lead(self, head: Sequence[Sample]) -> None:
+        """Put these before all others; before anybody reads."""
+        self._head = head
+
     def __len__(self) -> int:
-        return len(self._spool)
+        return len(self._head) + len(self._spool)
 
     @overload
     def __getitem__(self, place: int) -> Sample: ...
     @overload
     def __getitem__(self, place: slice) -> list[Sample]: ...
     def __getitem__(self, place: int | slice) -> Sample | list[Sample]:
-        return self._spool[place]
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        at = range(len(self))[place]
+        return self._head[at] if at < len(self._head) else self._spool[at - len(self._head)]
 
     def watch(self, moved: Callable[[], None]) -> None:
         """`moved` is called, in the thread that adds, whenever there is more or it has ended."""
@@ -59,3 +67,21 @@ class Supply(Sequence[Sample]):
     def _tell(self) -> None:
         for moved in self._watchers:
             moved()
+
+
+class Beginning(Sequence[Sample]):
+    """The first samples of a sequence that grows meanwhile; none is read before it is asked for."""
+
+    def __init__(self, samples: Sequence[Sample], count: int) -> None:
+        self._samples, self._places = samples, range(count)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, place: int) -> Sample: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Sample]: ...
+    def __getitem__(self, place: int | slice) -> Sample | list[Sample]:
+        found = self._places[place]
+        return self._samples[found] if isinstance(found, int) else [self._samples[i] for i in found]

@@ -1,0 +1,90 @@
+"""Which conversation is held when. Conversations are *started* in canonical order (round, call), as soon as what they
+begin with is there; nothing before the *frontier* is missing, so all before it can be judged."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from gen.core import Sample
+from gen.seeds.supply import Supply
+
+
+class Turn(NamedTuple):
+    """One conversation to be held; tuples compare in canonical order."""
+
+    round: int
+    call: str
+    parent: str = ""
+    heir: int = 0
+
+
+def _any(turn: Turn) -> bool:
+    return True
+
+
+class Order:
+    """Turns that are ready or under way: round 0 of each seed, then whatever is pushed."""
+
+    def __init__(self, seeds: Sequence[Sample]) -> None:
+        self._seeds, self._next = Supply.of(seeds), 0
+        self._ready: list[Turn] = []
+        self._active: set[Turn] = set()
+        self._first: Turn | None = None
+
+    @property
+    def active(self) -> int:
+        return len(self._active)
+
+    def push(self, turn: Turn) -> None:
+        """Make ready what follows a turn that is under way: never before the frontier."""
+        heapq.heappush(self._ready, turn)
+
+    def pop(self, may: Callable[[Turn], bool] = _any) -> Turn | None:
+        """The first ready turn in canonical order, now under way; None where there is none, or it may not begin yet."""
+        if self._next < len(self._seeds):
+            turn = Turn(0, f"{self._next:08d}")
+        elif self._ready:
+            turn = self._ready[0]
+        else:
+            return None
+        if not may(turn):
+            return None
+        if turn.round:
+            heapq.heappop(self._ready)
+        else:
+            self._next += 1
+        self._active.add(turn)
+        return turn
+
+    def end(self, turn: Turn) -> None:
+        self._active.discard(turn)
+
+    def frontier(self) -> Turn | None:
+        """The first turn that is not done; None when all are."""
+        if self._first is None or self._first not in self._active:  # what is under way stays, what may come may not
+            self._first = min((*self._active, *self._ready[:1], *self._coming()), default=None)
+        return self._first
+
+    def _coming(self) -> Iterator[Turn]:
+        """The first turn that may still appear by itself."""
+        if self._next < len(self._seeds) or not self._seeds.closed:
+            yield Turn(0, f"{self._next:08d}")
+
+
+class Batches(Order):
+    """Turns of a loop that draws from the pool: after the seeds, batch after batch, each of one round."""
+
+    opened = 0
+    """Batches that were made ready."""
+
+    def open(self, count: int) -> None:
+        """Make the next batch ready."""
+        self.opened += 1
+        for i in range(count):
+            self.push(Turn(self.opened, f"{i:06d}"))
+
+    def _coming(self) -> Iterator[Turn]:
+        yield from super()._coming()
+        yield Turn(self.opened + 1, "")
