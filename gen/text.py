@@ -30,7 +30,7 @@ def _phrases() -> dict[str, Any]:
 
 
 @cache
-def _pattern(name: str) -> re.Pattern[str]:
+def pattern(name: str) -> re.Pattern[str]:
     """The expressions of a list as alternatives, with the named parts filled in."""
     pattern = "|".join(_phrases()["patterns"][name])
     for part, expression in _phrases()["parts"].items():
@@ -38,7 +38,8 @@ def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(pattern, re.I)
 
 
-def _fold(text: str) -> str:
+def fold(text: str) -> str:
+    """Full-width signs and curly apostrophes as ASCII has them, one character for one."""
     return text if text.isascii() else text.translate(_FOLD)
 
 
@@ -81,18 +82,18 @@ def is_hollow(text: str) -> bool:
     an answer, whatever word ("Which preposition?"), and so is a symbol ("+", ":-)")."""
     words, tokens = _phrases()["hollow"], rouge_tokens(text)
     if not tokens:
-        return bool(_pattern("punctuation").fullmatch(_fold(text)))
+        return bool(pattern("punctuation").fullmatch(fold(text)))
     return len(tokens) > 1 and {*tokens} <= {*words["en"].split(), *words["zh"]}
 
 
 def says_sorry(text: str, max_words: int = 80) -> bool:
     """The word "sorry" in fewer than `max_words` words (arXiv 2304.12244, elimination rule 2)."""
-    return bool(_pattern("sorry").search(text)) and count_words(text) < max_words
+    return bool(pattern("sorry").search(text)) and count_words(text) < max_words
 
 
 def says_no_input(text: str) -> bool:
     """Whether the whole of an input only says that there is none: "<noinput>", "No input.", "N/A", "无"."""
-    return bool(_pattern("no_input").fullmatch(_fold(text)))
+    return bool(pattern("no_input").fullmatch(fold(text)))
 
 
 def find_word(text: str, words: Iterable[str]) -> str | None:
@@ -162,7 +163,7 @@ def named_scripts(text: str) -> set[str]:
     """Scripts of all languages that a text names: "Translate into Russian" gives {"cyrillic"}. All scripts
     if it asks for a translation and names no language."""
     found = {script for name in _language_names().findall(text) for script in _languages()[name.casefold()]}
-    return found or ({*_phrases()["languages"]} if _pattern("translation").search(text) else set())
+    return found or ({*_phrases()["languages"]} if pattern("translation").search(text) else set())
 
 
 def is_prose(text: str) -> bool:
@@ -176,14 +177,14 @@ def is_prose(text: str) -> bool:
 def find_refusal(text: str) -> str | None:
     """The passage that refuses, at the very opening of a reply; apologies further on are its subject."""
     opening = text.lstrip(" \t\r\n\"'“”‘’「*>")[:400]
-    found = _pattern("refusal").match(_fold(opening))
+    found = pattern("refusal").match(fold(opening))
     return opening[: found.end()].strip() if found else None
 
 
 def find_leak(text: str, source: str = "") -> str | None:
     """Words of a rewriting prompt in a task (arXiv 2304.12244, elimination rule 4, and the words of our
     own prompts). What `source`, the text that was rewritten, says too is no leak."""
-    passages = [text[found.start() : found.end()] for found in _pattern("leak").finditer(_fold(text))]
+    passages = [text[found.start() : found.end()] for found in pattern("leak").finditer(fold(text))]
     known = source.casefold()
     return next((p for p in (*passages, find_tag(text) or "") if p.casefold() not in known), None)
 
@@ -191,21 +192,21 @@ def find_leak(text: str, source: str = "") -> str | None:
 def find_pointer(text: str, source: str = "") -> str | None:
     """Where an instruction speaks of the text that it was made from ("the passage above"), or with the labels of its
     prompt. What `source`, that text, says too is no such thing."""
-    passages = (text[found.start() : found.end()].strip() for found in _pattern("pointer").finditer(_fold(text)))
+    passages = (text[found.start() : found.end()].strip() for found in pattern("pointer").finditer(fold(text)))
     known = source.casefold()
     return next((p for p in passages if p.casefold() not in known), None)
 
 
 def find_evasion(text: str) -> str | None:
     """The opening of a reply that speaks about its task or is sorry ("It seems that ..."), refusals included."""
-    found = _pattern("evasion").match(_fold(text))
+    found = pattern("evasion").match(fold(text))
     return text[: found.end()].strip() if found else find_refusal(text)
 
 
 def find_tag(text: str) -> str | None:
     """A tag of our prompts around prose, or left over. Tags around markup, with attributes, inside a
     sentence or in a code block are the subject of an honest task."""
-    found = _pattern("tag").search(_FENCE.sub("\n", text).strip())
+    found = pattern("tag").search(_FENCE.sub("\n", text).strip())
     return re.findall(r"</?\w+>", found.group())[0].casefold() if found else None
 
 
@@ -244,7 +245,7 @@ def find_loop(text: str) -> str | None:
     """The unit of a degenerate text: a character 40 times on end, or a tail of up to 20 tokens that comes 6
     times (4 from 5 tokens on) and fills 16 tokens, 64 if they are numbers ("ha ha ha ..."). Ruling lines
     are no loop."""
-    if run := _pattern("run").search(text):
+    if run := pattern("run").search(text):
         return run.group()[:40]
     tokens = rouge_tokens(text)
     for period in range(1, min(20, len(tokens)) + 1):
@@ -261,16 +262,16 @@ def dangles(text: str) -> bool:
     """A text of 20 words or more that stops in the middle of a sentence: after a comma or at a word such as "the". The
     closing line of a letter ("Best regards,") does not."""
     line = text.rstrip().rpartition("\n")[2]
-    return bool(_pattern("dangling").search(_fold(line))) and count_words(line) >= 8 and count_words(text) >= 20
+    return bool(pattern("dangling").search(fold(line))) and count_words(line) >= 8 and count_words(text) >= 20
 
 
 def asks_for_code(task: str) -> bool:
     """Whether a task wants a program, a query or markup written; a task about one ("What does this print?") does
     not."""
-    return bool(_pattern("asks_code").search(_FENCE.sub("\n", task)))
+    return bool(pattern("asks_code").search(_FENCE.sub("\n", task)))
 
 
 def find_solution(task: str) -> str | None:
     """The line of a task that announces its own solution, where code or more follows it."""
-    found = next((m for m in re.finditer(rf"(?m){_pattern('solution').pattern}", task, re.I)), None)
+    found = next((m for m in re.finditer(rf"(?m){pattern('solution').pattern}", task, re.I)), None)
     return found.group().strip() if found and len(task[found.end() :].split()) > 3 else None

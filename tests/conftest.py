@@ -102,7 +102,7 @@ def hold():
 
     def hold(folder: Path, seeds, *, engine=None, width=8, on_run=None, **changes):
         async def go():
-            recipe = recipes.with_values(recipes.build({}), changes)
+            recipe = recipes.build(changes) if "loop" in changes else recipes.with_values(recipes.build({}), changes)
             plain = [f for f in recipe.gate if f.passport.name not in recipe.optional]  # nothing here can measure
             engines = dict.fromkeys(ROLES, engine or Scripted(write, width=width))
             with Pool.open(folder) as pool:

@@ -56,6 +56,11 @@ ADVICE = {
     "not_extractive": "the evolver changes what it should copy: a stronger one, or lower --min-overlap",
     "extraction_truncated": "passages are cut: raise --passage-tokens, or lower --window",
     "too_easy": "answers that follow from their instruction alone, copies among them: lower --ifd.min",
+    "answer_refused": "the model declines: other seeds or another model",
+    "hollow_answer": "answers say nothing: another answerer",
+    "no_change_needed": "the judge has nothing to note: that is an end, not a fault; --seeds-too keeps them",
+    "no_better": "rewrites score no higher: a stronger answerer, or --select last",
+    "feedback_unparsed": "feedback lacks the asked-for form: a stronger judge, or more --retries",
     "loop_failed": "the loop's own code failed: see `gen show` of such a sample",
 }
 
