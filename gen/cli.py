@@ -24,13 +24,14 @@ VERBS = {
     "estimate": "what a run will cost, before it is begun: calls, tokens, time, bytes",
     "doctor": "what is installed, which GPUs, models and servers are here, and what is missing",
     "score": "a score of every row of any dataset, such as IFD",
+    "auto-evol": "improve an evolving method on a few seeds, for `gen evolve` to use (Auto Evol-Instruct)",
     "loops": "the loops, where they come from, their parameters",
     "filters": "the filters, where they come from, their parameters",
     "prompts": "list, show or copy the prompt files",
 }
 MODULES = {
     "run": "run", "regate": "run", "show": "look", "funnel": "look", "export": "export", "doctor": "doctor",
-    "estimate": "estimate", "score": "score", "serve": "serve",
+    "estimate": "estimate", "score": "score", "serve": "serve", "auto-evol": "auto_evol",
 }  # fmt: skip
 """The module of `gen.commands` where a verb lives; the others are in `parts`."""
 
@@ -86,8 +87,8 @@ def _dispatch(name: str, args: list[str]) -> int:
     module = importlib.import_module(f"gen.commands.{'run' if name in loops else MODULES.get(name, 'parts')}")
     if name in loops:
         return int(module.loop(name.replace("-", "_"), args))
-    verb = getattr(module, name)
-    if name == "estimate":  # takes the flags of a loop
+    verb = getattr(module, name.replace("-", "_"))
+    if name in ("estimate", "auto-evol"):  # they read flags of their own
         return int(verb(args))
     return int(tyro.cli(verb, args=args, prog=f"gen {name}", config=(tyro.conf.FlagCreatePairsOff,)))
 

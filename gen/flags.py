@@ -137,3 +137,25 @@ def pairs(given: Sequence[str]) -> dict[str, str]:
         if "=" not in pair:
             raise RecipeError(f"--map {pair!r}: expected FIELD=COLUMN, such as instruction=question")
     return dict(pair.split("=", 1) for pair in given)
+
+
+def command_class(
+    name: str, parts: Mapping[str, tuple[Any, Sequence[str]]], extra: Sequence[tuple[str, Any, Any]]
+) -> type[Any]:
+    """The flag dataclass of a command that is no loop: `extra` fields first, then a group for each part, without the
+    parameters that are named beside it."""
+    groups = []
+    for title, (part, hidden) in parts.items():
+        known = [p for p in catalog.parameters(type(part)) if p.name not in hidden]
+        fields = [_flag(title, p, getattr(part, p.name), prefix=False) for p in known]
+        cls = dataclasses.make_dataclass(title, fields, frozen=True)
+        groups.append((title, cls, dataclasses.field(default_factory=cls)))
+    return dataclasses.make_dataclass(name, [*extra, *groups], frozen=True)
+
+
+def tables(titles: Sequence[str], flags: Any) -> dict[str, Any]:
+    """What the groups of parsed flags say, as the sections of a recipe."""
+    found = {title: _plain(getattr(flags, title)) for title in titles}
+    if "map" in found.get("source", {}):
+        found["source"]["map"] = pairs(found["source"]["map"])
+    return found

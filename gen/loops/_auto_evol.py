@@ -53,7 +53,7 @@ class AutoEvol:
     """Most steps."""
     method_patience: Annotated[int, Meta(ge=1)] = 1
     """Steps without a better method, until it ends."""
-    strict: bool = False
+    literal: bool = False
     """Match the failure rules letter by letter, as published, not by words in any case."""
     guard: bool = True
     """A task that comes back as it was counts as failure, though the paper's rules would not see it."""
@@ -170,7 +170,7 @@ class AutoEvol:
             found.append(cut.reason)
         elif not reply.text.strip():
             found.append("empty_answer")
-        return found + failures(reply.text, self.failing, strict=self.strict)
+        return found + failures(reply.text, self.failing, strict=self.literal)
 
     def _rewrite(self, method: str, seed: Sample) -> Rollout[tuple[Sample | None, str]]:
         values = {"instruction": seed.instruction, "input": seed.input, **around(method)}

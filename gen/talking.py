@@ -1,0 +1,114 @@
+"""What a command needs that talks to models and keeps a journal, without being a run of a loop: engines that are the
+ones it began with, a log, and an end that Ctrl-C can bring about."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import logging.handlers
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gen import __version__
+from gen import recipe as recipes
+from gen.card import clean
+from gen.errors import RecipeError, UserError
+from gen.pool import Pool
+from gen.recipe import Recipe
+from gen.roles import Say, Staff, at_work
+from gen.rollout import Talk
+
+T = TypeVar("T")
+log = logging.getLogger("gen.talking")
+
+
+@contextlib.contextmanager
+def opened(folder: Path, deciding: Any, command: str) -> Iterator[Pool]:
+    """The pool of a folder, which is new or holds the same work, and its run.log. Raises RecipeError for other work."""
+    with Pool.open(folder) as pool, _logged(folder, clean(command)):
+        before = pool.state("deciding")
+        if before is not None and (lines := recipes.difference(before, deciding)):
+            shown = "\n  ".join(lines)
+            raise RecipeError(f"{folder}: holds other work, which differs in\n  {shown}\nGive another --out, or none")
+        pool.set_state("deciding", deciding)
+        yield pool
+
+
+@contextlib.contextmanager
+def _logged(folder: Path, command: str) -> Iterator[None]:
+    handler = logging.handlers.RotatingFileHandler(folder / "run.log", maxBytes=1_000_000, backupCount=3)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger("gen")
+    root.setLevel(logging.INFO)
+    root.propagate = False
+    root.addHandler(handler)
+    log.info("started: %s (gen %s)", command, __version__)
+    try:
+        yield
+    except BaseException as error:
+        log.error("ended by %s: %s", type(error).__name__, error)
+        raise
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+
+
+@contextlib.asynccontextmanager
+async def talking(staff: Staff, recipe: Recipe, pool: Pool, say: Say) -> AsyncIterator[Talk]:
+    """The staff at work, able to answer. Raises UserError where it is not the one that the folder began with, and
+    Interrupted, out of a conversation, after Ctrl-C."""
+    async with at_work(staff, recipe, pool.state("left_out"), say):
+        now, before = staff.fingerprints, pool.state("fingerprints") or {}
+        if changed := ", ".join(sorted(role for role in now if before.get(role, now[role]) != now[role])):
+            raise UserError(
+                f"the model behind {changed} is not the one this work began with (other weights, version, context "
+                "length or precision); serve the same one again, or give another --out"
+            )
+        pool.set_state("fingerprints", {**before, **now})
+        pool.set_state("left_out", staff.left_out)
+        talk = Talk(staff.engines, pool, recipe.seed, staff.embedder)
+        with _signals(talk):
+            yield talk
+
+
+@contextlib.contextmanager
+def _signals(talk: Talk) -> Iterator[None]:
+    """Ctrl-C lets what is in flight come in and be recorded; a second one ends the process at once."""
+    loop, names = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    unable = contextlib.suppress(NotImplementedError, RuntimeError, ValueError)  # no main thread, no signals
+
+    def interrupt() -> None:
+        if talk.stopping:
+            os._exit(75)
+        talk.stopping = True
+
+    for name in names:
+        with unable:
+            loop.add_signal_handler(name, interrupt)
+    try:
+        yield
+    finally:
+        for name in names:
+            with unable:
+                loop.remove_signal_handler(name)
+
+
+async def watched(work: Awaitable[T], look: Callable[[], None], every: float = 0.25) -> T:
+    """The result of the work, looked at now and then."""
+
+    async def watch() -> None:
+        while True:
+            look()
+            await asyncio.sleep(every)
+
+    watcher = asyncio.create_task(watch())
+    try:
+        return await work
+    finally:
+        watcher.cancel()
+        await asyncio.gather(watcher, return_exceptions=True)
+        look()
