@@ -113,7 +113,7 @@ def _default(base: Recipe, table: Mapping[str, Any]) -> tuple[tuple[str, ...], t
     shown = tuple(catalog.name_of(f) for f in base.gate)
     if shown != gate_of(base.params):
         return shown, shown
-    return shown, gate_of(recipes.build({"loop": base.loop, base.loop: table[base.loop]}, where="flags").params)
+    return shown, gate_of(recipes.build({k: table[k] for k in ("loop", "prompts", base.loop)}, where="flags").params)
 
 
 def _filters(gate: Any, default: tuple[tuple[str, ...], tuple[str, ...]]) -> list[str]:
