@@ -225,6 +225,9 @@ class App:
 
         if refusal := self.refuse_key(request):
             return refusal
+        if self.options.base:
+            words = "As of transformers v4.44, default chat template is no longer allowed, so you must provide one."
+            return web.json_response({"error": {"message": words, "type": "BadRequestError", "code": 400}}, status=400)
         if self.options.embeds == "only":
             return web.json_response({"error": {"message": "The model does not support Chat Completions"}}, status=400)
         raw = await request.read()
@@ -275,6 +278,26 @@ class App:
         self.note("done", body=digest)
         return web.json_response(chat(body, self.options))
 
+    async def complete(self, request: Any) -> Any:
+        """The completion of a raw text; of max_tokens null, what fits. As of vLLM, 16 tokens where nothing is said."""
+        from aiohttp import web
+
+        body = {"max_tokens": 16} | json.loads(await request.read())
+        if not self.options.base:
+            return web.json_response({"error": {"message": "Not Found"}}, status=404)
+        self.note("raw", **{k: v for k, v in body.items() if k != "prompt"})
+        prompt, limit = len(body["prompt"].split()), self.options.max_model_len
+        if limit and (refusal := too_long("vllm", limit, prompt, body["max_tokens"])):
+            return web.json_response(refusal[1], status=refusal[0])
+        words = re.findall(r"\s*\S+", " " + some_words(30, body["prompt"], body.get("seed", 0)))
+        said = words[: body["max_tokens"] or limit - prompt]
+        choice = {"index": 0, "text": "".join(said), "finish_reason": "length" if len(said) < len(words) else "stop"}
+        if count := body.get("logprobs"):
+            choice["logprobs"] = {"top_logprobs": [{f"w{i}": -1.04 - i for i in range(count)}]}
+        usage = {"prompt_tokens": prompt, "completion_tokens": len(said), "total_tokens": prompt + len(said)}
+        reply = {"object": "text_completion", "model": body["model"], "choices": [choice], "usage": usage}
+        return web.json_response(reply)
+
     async def run(self) -> None:
         from aiohttp import web
 
@@ -298,6 +321,7 @@ class App:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_get("/v1/models", self.models)
         app.router.add_post("/v1/chat/completions", self.chat)
+        app.router.add_post("/v1/completions", self.complete)
         app.router.add_post("/v1/embeddings", embeddings)
         app.router.add_get("/version", version)
         app.router.add_get("/health", health)
@@ -343,6 +367,7 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     flag("--tokens-per-s", type=float, default=None, help="/metrics tells so many, busy or not; none: no such page")
     flag("--orphan", action="store_true", help="outlive the parent")
     flag("--embeds", default="no", choices=["no", "too", "only"], help="/v1/embeddings, beside or instead of chats")
+    flag("--base", action="store_true", help="a base model: no chat, but /v1/completions")
     flag("--key", default="", help="bearer that is expected")
     return parser.parse_args(arguments)
 

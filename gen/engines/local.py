@@ -42,7 +42,7 @@ class _Loaded(NamedTuple):
 
 class Local:
     """A causal language model in safetensors, from a folder or from the hub; `name` is shown instead of the
-    folder's. Engine and Scorer.
+    folder's. Engine and Scorer. One without a chat template only goes on with raw texts.
 
     The same request gives the same text whatever it is batched with: exactly so in exact arithmetic, nearly
     always in float32 (the default on CPUs), less often in lower precisions. A request's schema is not enforced."""
@@ -90,19 +90,25 @@ class Local:
 
     async def complete(self, request: Request) -> Completion:
         """Answer one request; max_tokens, and the thinking budget on top, is cut to what the context leaves.
-        Concurrent calls share batches."""
-        loaded = self._ready()
+        Concurrent calls share batches. Raises RecipeError for a chat with a model that holds none."""
+        loaded, budget = self._ready(), 0 if request.raw else self._budget
+        if not (request.raw or loaded.tokenizer.chat_template):
+            raise RecipeError(
+                f"local engine: {self.model!r} has no chat_template: a base model goes on with texts, so set --style "
+                "base where the loop has it, name an instruct model, or put a chat_template.jinja beside its tokenizer"
+            )
         try:
-            prompt = self.encode(request.messages)
-        except UNFIT as error:
+            prompt = self._text(request.messages[-1].content) if request.raw else self.encode(request.messages)
+        except (*UNFIT, ValueError) as error:
             return Completion("", "refused", note=f"chat template or tokenizer: {first_line(error)}")
-        room, wanted = loaded.limit - len(prompt), request.sampling.max_tokens + self._budget
+        room, wanted = loaded.limit - len(prompt), request.sampling.max_tokens + budget
         note = f"limit {loaded.limit}, prompt {len(prompt)}"
         if room <= 0:
             return Completion("", "overlong", prompt_tokens=len(prompt), note=note)
         row = Row(prompt, min(wanted, room), request.sampling, request.seed)
         ids = await loaded.generations.ask(row, len(prompt))
-        return _completion(loaded, row, ids, f"max_tokens clamped to {room} ({note})" if wanted > room else "")
+        note = f"max_tokens clamped to {room} ({note})" if wanted > room else ""
+        return _went_on(loaded, row, ids, note) if request.raw else _completion(loaded, row, ids, note)
 
     async def lacks_scoring(self) -> str:
         """Whether this model scores a text of two words; it hardly ever cannot."""
@@ -121,6 +127,10 @@ class Local:
         if isinstance(fitted, Likelihood):
             return fitted
         return likelihood.told(fitted, await self.logprobs(fitted.prompt, fitted.text))
+
+    def _text(self, text: str) -> list[int]:
+        """The tokens of a raw text, with what the tokenizer puts before any."""
+        return self._before(()) + list(self.tokenizer.encode(text, add_special_tokens=False))
 
     def _before(self, messages: Sequence[Message]) -> list[int]:
         """The tokens that a scored text follows: the conversation, or what the tokenizer puts before any text."""
@@ -206,6 +216,13 @@ def _completion(loaded: _Loaded, row: Row, ids: list[int], note: str) -> Complet
     return Completion(part.answer.strip(), finish, part.reasoning.strip(), len(row.prompt), len(ids), note)
 
 
+def _went_on(loaded: _Loaded, row: Row, ids: list[int], note: str) -> Completion:
+    """The completion of a raw text: as it is, and nothing in it is a thought."""
+    finish: Finish = "stop" if ids and ids[-1] in loaded.eos else "length"
+    text = loaded.tokenizer.decode(ids, skip_special_tokens=True)
+    return Completion(text, finish, "", len(row.prompt), len(ids), note)
+
+
 def _folder(model: str | Path) -> Path:
     """The folder of a checkpoint: the one named, else the hub's snapshot of it, fetched where need be."""
     from huggingface_hub import errors, snapshot_download
@@ -237,11 +254,6 @@ def _from_folder(folder: Path, name: str, dtype: str, trust: bool) -> tuple[Any,
             "code; convert them with save_pretrained (transformers) where you trust them"
         )
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
-    if not tokenizer.chat_template:
-        raise RecipeError(
-            f"local engine: {name!r} has no chat_template, so it cannot be asked anything; use the instruct variant "
-            "of the model, or put a chat_template.jinja beside its tokenizer"
-        )
     model, info = AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, use_safetensors=True, trust_remote_code=trust, output_loading_info=True
     )

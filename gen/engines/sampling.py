@@ -58,7 +58,7 @@ def generate(
         torch.tensor([[pad] * n + [*row.prompt] for n, row in zip(filler, rows, strict=True)], device=device),
         attention_mask=torch.tensor([[0] * n + [1] * (width - n) for n in filler], device=device),
         generation_config=GenerationConfig(max_new_tokens=longest, eos_token_id=list(eos) or None, pad_token_id=pad),
-        logits_processor=LogitsProcessorList([_gumbel_max(rows, device)]),
+        logits_processor=LogitsProcessorList([_gumbel_max(rows, width, device)]),
         stopping_criteria=StoppingCriteriaList([stop]),
         **_growing_cache(model),
     )
@@ -66,8 +66,9 @@ def generate(
     return [ids[: next((i for i, token in enumerate(ids, 1) if token in eos), None)] for ids in found]
 
 
-def _gumbel_max(rows: Sequence[Row], device: Any) -> Callable[[Any, Any], Any]:
-    """A logits processor: each row's temperature, top_p, then noise; none of it at temperature 0."""
+def _gumbel_max(rows: Sequence[Row], width: int, device: Any) -> Callable[[Any, Any], Any]:
+    """A logits processor: each row's penalties, temperature, top_p, then noise; none of the last three at temperature
+    0. Prompts are `width` tokens long, padding included."""
     import torch
 
     # temperatures under 1e-5 are greedy, as in vLLM: division would overflow float32
@@ -76,7 +77,8 @@ def _gumbel_max(rows: Sequence[Row], device: Any) -> Callable[[Any, Any], Any]:
     top_p_B1 = torch.tensor([[row.sampling.top_p] for row in rows], device=device)
     generators = [torch.Generator(device).manual_seed(row.seed) for row in rows]
 
-    def process(_ids_BT: Any, scores_BV: Any) -> Any:
+    def process(ids_BT: Any, scores_BV: Any) -> Any:
+        scores_BV = penalised(scores_BV, ids_BT[:, width:], [row.sampling.presence_penalty for row in rows])
         noise_BV = torch.ones_like(scores_BV)
         for heat, noise_V, generator in zip(heats, noise_BV, generators, strict=True):
             if heat:
@@ -85,6 +87,16 @@ def _gumbel_max(rows: Sequence[Row], device: Any) -> Callable[[Any, Any], Any]:
         return nucleus(scores_BV / heat_B1, top_p_B1) - noise_BV.clamp_min_(torch.finfo(noise_BV.dtype).tiny).log_()
 
     return process
+
+
+def penalised(scores_BV: Any, said_BT: Any, penalties: Sequence[float]) -> Any:
+    """The scores with each row's presence penalty taken, once, from those of the tokens that it has already said."""
+    if not any(penalties):
+        return scores_BV
+    scores_BV = scores_BV.clone()
+    for scores_V, said_T, penalty in zip(scores_BV, said_BT, penalties, strict=True):
+        scores_V[said_T.unique()] -= penalty
+    return scores_BV
 
 
 def nucleus(scores_BV: Any, top_p_B1: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +24,6 @@ log = logging.getLogger("gen.engines.server")
 PROBE = Request("scorer", (Message("user", QUESTION),), Sampling(0.0, 1.0, 256), "probe")
 NEAR = 0.2
 """Log-probabilities of the same weights differ by hundredths from card to card, those of two models by more."""
-CHAT = "/v1/chat/completions"
 
 
 class Probed(NamedTuple):
@@ -64,6 +64,8 @@ class Server(Engine):
         self._served, self._thinking, self._limits = model or "", cast(Thinking, thinking), Limits(**limits)
         self._dropped: frozenset[str] = frozenset()
         self._budget, self._effort, self._opened, self.remark = thinking_budget, "", False, ""
+        self._no_chat = ""
+        """Why the model cannot be asked as a chat model: what the server says to that."""
         self._transport: Transport | None = None
 
     def __repr__(self) -> str:
@@ -90,8 +92,14 @@ class Server(Engine):
             await transport.close()
 
     async def complete(self, request: Request) -> Completion:
-        """Raises RecipeError when the server refuses the key or the model, Unavailable when nothing answers."""
+        """Raises RecipeError when the server refuses the key or the model, and for a chat with a model that holds none;
+        Unavailable when nothing answers."""
         transport = self._ready()
+        if self._no_chat and not request.raw:
+            raise RecipeError(
+                f"{self.model}: holds no chat ({self._no_chat}); a base model goes on with texts, so set --style base "
+                "where the loop has it, or name an instruct model"
+            )
         async with self._slots:
             return await self._converse(transport, request)
 
@@ -113,12 +121,13 @@ class Server(Engine):
 
     async def _converse(self, transport: Transport, request: Request) -> Completion:
         """Asks, and where the server says that it does not fit, once more with fewer tokens."""
-        wanted, note = request.sampling.max_tokens + self._budget, ""
+        wanted, note = request.sampling.max_tokens + (0 if request.raw else self._budget), ""
         max_tokens: int | None = wanted
-        tells = self.tells_likelihood and self._measure.is_raw
+        tells = self.tells_likelihood and self._measure.is_raw and not request.raw
         while True:
             try:
-                read, extra = partial(_told, opened=self._opened), scoring.TELL if tells else None
+                read = partial(_told, opened=self._opened, raw=request.raw)
+                extra = scoring.TELL if tells else None
                 done, sent = await self._chat(transport, request, max_tokens, read, extra=extra)
                 if tells:
                     done = replace(done, likelihood=await self._measure.tell(request, done, sent))
@@ -148,7 +157,8 @@ class Server(Engine):
             how = (self._thinking, self._dropped, self._budget, self._effort)
             body = wire.body(self._served, request, max_tokens, *how) | (extra or {})
             try:
-                return await transport.ask("POST", CHAT, body, seconds, read, at)
+                path = wire.COMPLETIONS if request.raw else wire.CHAT
+                return await transport.ask("POST", path, body, seconds, read, at)
             except Refused as no:
                 if not (name := wire.unknown_field(no.said, body)):
                     raise
@@ -224,6 +234,13 @@ class Server(Engine):
                 error = EngineError(f"{endpoint.name}: refuses a chat of one word ({said}); is it a chat model?")
             except Unavailable as no:  # some servers break at what they do not support
                 error = no
+        if isinstance(error, Unavailable):
+            raise error
+        for extras in ({"logprobs": 5}, None):
+            with contextlib.suppress(Refused, RecipeError, Unavailable):
+                told = await self._chat(transport, replace(PROBE, raw=True), 1, wire.probe, endpoint, extras)
+                self._no_chat = said
+                return Probed(told, Completion(""), False)
         raise error
 
 
@@ -231,8 +248,8 @@ def _probed(payload: Mapping[str, Any]) -> Probed:
     return Probed(wire.probe(payload), wire.completion(payload), wire.opens_inside(payload))
 
 
-def _told(payload: Mapping[str, Any], *, opened: bool) -> tuple[Completion, scoring.Generated | None]:
-    return wire.completion(payload, opened=opened), scoring.generated(payload)
+def _told(payload: Mapping[str, Any], *, opened: bool, raw: bool) -> tuple[Completion, scoring.Generated | None]:
+    return wire.completion(payload, opened=opened, raw=raw), None if raw else scoring.generated(payload)
 
 
 def _listed(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -9,11 +9,12 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from gen.core import Completion, Finish, Request
-from gen.engines.reasoning import BLOCK, split_reasoning
+from gen.engines.reasoning import BLOCK, Split, split_reasoning
 from gen.errors import RecipeError
 
 Thinking = Literal["off", "on", "default"]
-DROPPABLE = ("chat_template_kwargs", "seed", "response_format", "thinking_token_budget")
+CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
+DROPPABLE = ("chat_template_kwargs", "seed", "response_format", "thinking_token_budget", "presence_penalty")
 """Fields that a server may not know and that can be left out."""
 NOT_KNOWN = re.compile(
     r"extra_forbidden|extra (inputs|fields)|not (permitted|allowed|supported|recogni[sz]ed)|un(known|recogni[sz]ed|"
@@ -61,23 +62,25 @@ def body(
     model: str, request: Request, max_tokens: int | None, thinking: Thinking, dropped: frozenset[str] = frozenset(),
     budget: int = 0, effort: str = "",
 ) -> dict[str, Any]:  # fmt: skip
-    """The chat request; `max_tokens` None leaves it to the server to fill the context. `budget` bounds the tokens of
-    thinking where the server can (vLLM with a reasoning parser), `effort` is for those who hear of nothing else."""
+    """The request to chat, or to go on with a raw text; `max_tokens` None leaves it to the server to fill the context.
+    `budget` bounds the tokens of thinking where the server can (vLLM with a reasoning parser), `effort` is for those
+    who hear of nothing else."""
+    said = [{"role": m.role, "content": m.content} for m in request.messages]
     fields: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+        **({"prompt": request.messages[-1].content} if request.raw else {"messages": said}),
         "temperature": request.sampling.temperature,
         "top_p": request.sampling.top_p,
         "seed": request.seed,
     }
-    if max_tokens is not None:
+    if max_tokens is not None or request.raw:  # of a raw text servers give 16 tokens where they are told nothing
         fields["max_tokens"] = max_tokens
-    if thinking != "default":
-        fields["chat_template_kwargs"] = {"enable_thinking": thinking == "on"}
-    if budget:
-        fields["thinking_token_budget"] = budget
-    if effort:
-        fields["reasoning_effort"] = effort
+    if request.sampling.presence_penalty:
+        fields["presence_penalty"] = request.sampling.presence_penalty
+    if not request.raw:
+        fields |= {"chat_template_kwargs": {"enable_thinking": thinking == "on"}} if thinking != "default" else {}
+        fields |= {"thinking_token_budget": budget} if budget else {}
+        fields |= {"reasoning_effort": effort} if effort else {}
     if request.schema is not None:
         form = {"name": "reply", "schema": request.schema, "strict": True}
         fields["response_format"] = {"type": "json_schema", "json_schema": form}
@@ -95,23 +98,23 @@ def decode(raw: bytes) -> Mapping[str, Any]:
     return value
 
 
-def completion(payload: Mapping[str, Any], *, opened: bool = False) -> Completion:
+def completion(payload: Mapping[str, Any], *, opened: bool = False, raw: bool = False) -> Completion:
     """The answer in a chat completion. Raises Unreadable where there is none. `opened`: replies of this server begin
-    inside a thought, which the chat template has opened, so that one cut before its end is all thought."""
+    inside a thought, which the chat template has opened, so that one cut before its end is all thought. `raw`: the
+    completion of a text, in which nothing is a thought."""
     try:
         choice = payload["choices"][0]
-        message, finish = choice["message"], choice.get("finish_reason")
-        thought = message.get("reasoning") or message.get("reasoning_content") or ""
-        begin = "<think>" if opened and finish == "length" and not thought else ""
-        split = split_reasoning(begin + (message.get("content") or ""), thought)
+        finish = choice.get("finish_reason")
+        begun = opened and finish == "length"
+        split = Split(choice["text"] + "", "", False) if raw else _split(choice["message"], begins_inside=begun)
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise Unreadable("JSON without choices[0].message") from None
+        raise Unreadable(f"JSON without choices[0].{'text' if raw else 'message'}") from None
     if finish in ("abort", "error", "cancelled"):
         raise Unreadable(f"a reply that was broken off ({finish})")
     used, notes = payload.get("usage"), []
     end: Finish = "stop"
     if finish == "length":
-        end = "length" if split.answer.strip() else "reasoning_truncated"
+        end = "length" if raw or split.answer.strip() else "reasoning_truncated"
     elif finish == "content_filter":
         end, notes = "refused", ["content_filter"]
     elif split.open:
@@ -121,6 +124,12 @@ def completion(payload: Mapping[str, Any], *, opened: bool = False) -> Completio
     if type(asked) is not int or type(told) is not int or min(asked, told) < 0:
         asked, told, notes = 0, 0, [*notes, "no usage"]
     return Completion(split.answer, end, split.reasoning, asked, told, "; ".join(notes))
+
+
+def _split(message: Mapping[str, Any], *, begins_inside: bool) -> Split:
+    thought = message.get("reasoning") or message.get("reasoning_content") or ""
+    begin = "<think>" if begins_inside and not thought else ""
+    return split_reasoning(begin + (message.get("content") or ""), thought)
 
 
 def opens_inside(payload: Mapping[str, Any]) -> bool:
@@ -180,8 +189,12 @@ def seconds(value: str | None) -> float | None:
 def probe(payload: Mapping[str, Any]) -> tuple[float, ...]:
     """Of a reply's first token: the best log-probability and the mean of the best five. Empty where it has none."""
     try:
-        tops = payload["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
-        ranked = sorted((float(top["logprob"]) for top in tops), reverse=True)[:5]
+        told = payload["choices"][0]["logprobs"]
+        if "content" in told:
+            tops = [top["logprob"] for top in told["content"][0]["top_logprobs"]]
+        else:  # of a text
+            tops = [*told["top_logprobs"][0].values()]
+        ranked = sorted(map(float, tops), reverse=True)[:5]
         return ranked[0], sum(ranked) / len(ranked)
     except (KeyError, IndexError, TypeError, ValueError):
         return ()

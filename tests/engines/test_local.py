@@ -421,11 +421,56 @@ def test_thinking_has_tokens_of_its_own(folder, tmp_path, monkeypatch):
     assert (whole.finish, whole.text, whole.reasoning) == ("stop", "4", "0123456789")
 
 
-def test_a_model_without_chat_template_is_refused_with_advice(folder, tmp_path):
+def test_a_model_without_chat_template_goes_on_with_texts_and_holds_no_chat(folder, tmp_path):
     copy = altered(folder, tmp_path)
     (copy / "chat_template.jinja").unlink()
-    with pytest.raises(RecipeError, match="no chat_template"):
-        asyncio.run(Local(copy).open())
+
+    async def use(engine):
+        told = await engine.complete(replace(ask("a b"), raw=True))
+        assert told.completion_tokens > 0
+        assert "refused" in await engine.lacks_scoring()
+        with pytest.raises(RecipeError, match="no chat_template: a base model goes on with texts, so set --style base"):
+            await engine.complete(ask("a b"))
+
+    with_engine(copy, use)
+
+
+def test_a_raw_text_is_sent_without_template_and_comes_back_as_it_is(folder, model):
+    async def use(engine):
+        raw, chat = [await engine.complete(r) for r in (replace(ask("a b", temperature=0.0), raw=True), ask("a b"))]
+        return engine.tokenizer, raw, chat
+
+    tokenizer, raw, chat = with_engine(folder, use, thinking_budget=50)
+    prompt = tokenizer.encode("a b")
+    assert prompt[0] == tokenizer.bos_token_id
+    [ids] = sampling.generate(model, [sampling.Row(prompt, 24, Sampling(0.0), 0)], lambda _: False, eos=EOS, pad=0)
+    assert raw.text == tokenizer.decode(ids, skip_special_tokens=True)
+    assert raw.prompt_tokens == len(prompt) < chat.prompt_tokens
+    assert raw.completion_tokens == len(ids)
+    assert raw.finish == ("stop" if ids[-1] in EOS else "length")
+
+
+def test_presence_penalty_is_taken_once_from_what_was_said_already():
+    import torch
+
+    scores_BV = torch.tensor([[1.0, 2.0, 3.0, 4.0]] * 3)
+    said_BT = torch.tensor([[3, 3, 1], [0, 0, 0], [2, 2, 2]])
+    found = sampling.penalised(scores_BV, said_BT, [1.5, 0.0, -2.0])
+    assert found.tolist() == [[1.0, 0.5, 3.0, 2.5], [1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 5.0, 4.0]]
+    assert scores_BV.tolist() == [[1.0, 2.0, 3.0, 4.0]] * 3
+    assert sampling.penalised(scores_BV, said_BT, [0.0] * 3) is scores_BV
+
+
+def test_a_large_presence_penalty_says_no_token_twice_and_leaves_other_rows_alone(model):
+    def rows(penalty):
+        return sampling.Row([1, 70, 70, 71], 60, Sampling(0.7, presence_penalty=penalty), 3)
+
+    def generated(*rows):
+        return sampling.generate(model, rows, lambda _: False, eos=[], pad=0)
+
+    free, bound = generated(rows(0.0), rows(1000.0))
+    assert [free] == generated(rows(0.0))
+    assert len({*free}) < len(free) == 60 == len({*bound})
 
 
 def test_missing_weights_are_refused_not_invented(folder, tmp_path):

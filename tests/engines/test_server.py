@@ -207,6 +207,25 @@ def test_a_prompt_that_does_not_fit_is_overlong(form: str) -> None:
     assert done.note == f"limit 40, prompt {41 if form == 'vllm' else 54}"
 
 
+def test_a_base_model_goes_on_with_texts_and_holds_no_chat() -> None:
+    with serve(base=True, max_model_len=50) as server:
+        raw = question("1. Name a tree.\n2.", max_tokens=20, raw=True)
+        told, same, whole, cut = ask(
+            [server.url], raw, raw, question("1. a\n2.", max_tokens=40, raw=True), question("b " * 45, max_tokens=40, raw=True)
+        )
+        assert told == same
+        assert (told.finish, told.completion_tokens, told.text[0]) == ("length", 20, " ")
+        assert (whole.finish, whole.completion_tokens) == ("stop", 30)
+        assert (cut.finish, cut.completion_tokens) == ("length", 5)
+        assert cut.note == "max_tokens left to the server (limit 50)"
+        assert ask([server.url], question("b " * 60, raw=True))[0].finish == "overlong"
+        sent = [row for row in server.events("raw") if row["max_tokens"] == 20]
+        assert {*sent[-1]} == {"event", "model", "temperature", "top_p", "seed", "max_tokens"}
+        with pytest.raises(RecipeError, match=r"holds no chat \(As of transformers.*set --style base"):
+            ask([server.url], question())
+        assert opened([server.url]).fingerprint != opened([server.url], thinking="on").fingerprint
+
+
 def test_a_closed_engine_says_so(plain: Any) -> None:
     with pytest.raises(EngineError, match=r"open\(\) first"):
         asyncio.run(Server([plain.url]).complete(question()))

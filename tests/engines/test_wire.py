@@ -131,6 +131,25 @@ def test_the_body_holds_what_was_asked_and_no_stop_strings() -> None:
     assert {*body} - {*less} == {"seed", "max_tokens", "chat_template_kwargs"}
 
 
+def test_a_raw_text_is_gone_on_with_and_hears_nothing_of_thinking() -> None:
+    sampling = Sampling(0.5, 0.9, 64, presence_penalty=2.0)
+    request = Request("judge", (Message("user", "1. Why?\n2."),), sampling, "ask", seed=7, raw=True)
+    body = wire.body("m", request, 64, "on", budget=9, effort="none")
+    assert body == {"model": "m", "prompt": "1. Why?\n2.", "temperature": 0.5, "top_p": 0.9, "seed": 7, "max_tokens": 64,
+                    "presence_penalty": 2.0}  # fmt: skip
+    assert wire.body("m", request, None, "off")["max_tokens"] is None
+
+
+def test_the_completion_of_a_raw_text_is_all_text() -> None:
+    payload = {"choices": [{"text": " <think>a", "finish_reason": "length"}], "usage": {"prompt_tokens": 3, "completion_tokens": 5}}
+    done = wire.completion(payload, opened=True, raw=True)
+    assert (done.text, done.finish, done.reasoning, done.completion_tokens) == (" <think>a", "length", "", 5)
+    with pytest.raises(wire.Unreadable, match=r"choices\[0\]\.text"):
+        wire.completion({"choices": [{"text": None}]}, raw=True)
+    tops = {"logprobs": {"top_logprobs": [{"a": -1.0, "b": -3.0}]}}
+    assert wire.probe({"choices": [tops]}) == (-1.0, -2.0)
+
+
 def reply(message: dict[str, Any], finish: str | None = "stop", **rest: Any) -> dict[str, Any]:
     return {"choices": [{"message": message, "finish_reason": finish}], **rest}
 
