@@ -70,7 +70,8 @@ class Backtranslate(Inverter):
         return (self.inverting(),)
 
     def parts(self) -> tuple[Part, ...]:
-        """Writing the instructions, then each pass of curation: of all pairs, with a rating of its own."""
+        """Writing the instructions, then each pass of curation: of all pairs, with a rating of its own. What writes
+        them is this loop without curation, so that it stays the same however many passes follow."""
         passes = []
         for i in range(self.iterations):
             judge = Curate(
@@ -79,7 +80,8 @@ class Backtranslate(Inverter):
             )  # fmt: skip
             named = self.judge_of[i] if i < len(self.judge_of) else ""
             passes.append(Part(judge, of=0, roles={"judge": named} if named else {}))
-        return (Part(self, gate=(*RULES, "exact")), *passes)
+        writer = replace(self, iterations=0, judge_of=()) if self.iterations else self
+        return (Part(writer, gate=(*RULES, "exact")), *passes)
 
     def split(self, document: Document, dropped: Counter[str]) -> Iterator[Sample]:
         for segment in segments(

@@ -244,7 +244,8 @@ def test_what_lacks_a_text_is_a_failure():
 def test_parts_are_the_pairs_and_passes_over_all_of_them():
     loop = Backtranslate(iterations=2, rubric="additive", judges=3, judge_of=("", "M1@http://127.0.0.1:8001"))
     pairs, first, second = loop.parts()
-    assert (pairs.loop, pairs.gate, pairs.of) == (loop, (*RULES, "exact"), -1)
+    assert (pairs.loop, pairs.gate, pairs.of) == (replace(loop, iterations=0, judge_of=()), (*RULES, "exact"), -1)
+    assert pairs.loop.parts() == (pairs,)
     assert (first.of, second.of, first.gate, second.gate) == (0, 0, None, None)
     assert [part.loop.called for part in (first, second)] == ["curation_0", "curation_1"]
     assert (second.loop.rubric, second.loop.judges, second.loop.spare) == ("additive", 3, "seed")
@@ -255,7 +256,7 @@ def test_parts_are_the_pairs_and_passes_over_all_of_them():
 def test_more_iterations_only_append_parts():
     parts = [Backtranslate(iterations=n).parts() for n in range(4)]
     for fewer, more in pairwise(parts):
-        assert more[1 : len(fewer)] == fewer[1:]
+        assert more[: len(fewer)] == fewer
         assert len(more) == len(fewer) + 1
     assert set(Backtranslate.GROWING) == {"iterations", "judge_of"}
 
