@@ -151,10 +151,11 @@ class Admission:
     told: list[Callable[[Sample], None]] = field(default_factory=list)
     """Who is told of each kept sample, in canonical order, once its verdict is stored."""
     _page: int = 1
+    _knows_given: bool = False
 
     def restore(self, pool: Pool, *, given: bool = False) -> None:
         """Take up the state that an earlier process left; `given`: samples of round 0 are remembered already."""
-        self.position = Position.stored(pool, self.run, self.stage)
+        self.position, self._knows_given = Position.stored(pool, self.run, self.stage), given
         for sample in pool.kept(self.run, self.stage):
             if not given or sample.lineage.round:
                 self.gate.admit(sample, self.recall.vectors(sample))
@@ -210,7 +211,7 @@ class Admission:
                 sample, known = candidate.sample, facts.get(candidate.sample.id, NOTHING)
                 verdict = candidate.failure or (KEEP if candidate.given else self.gate.judge(sample, known))
                 if verdict.keep:
-                    if not candidate.given:  # that was known before the first conversation
+                    if not (candidate.given and self._knows_given):
                         self.gate.admit(sample, known.vectors)
                     at.kept += 1
                 else:

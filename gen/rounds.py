@@ -186,7 +186,7 @@ class Run:
         made = [self._signed(c.sample, told.roles) for c in grown.candidates]
         name = f"{turn.call}.{{}}".format if self.draws else int  # what grew from a seed is told apart by its parent
         placed = [place(sample, self.stage, turn.round, name(i)) for i, sample in enumerate(made)]
-        candidates = tuple(Candidate(s, c.failure) for s, c in zip(placed, grown.candidates, strict=True))
+        candidates = tuple(replace(c, sample=s) for s, c in zip(placed, grown.candidates, strict=True))
         new = {id(c.sample): s for c, s in zip(grown.candidates, placed, strict=True)}
         heirs = {heir.id: heir for heir in (new.get(id(h), h) for h in grown.heirs)}
         at = (self.stage, turn.round, turn.call)
@@ -214,8 +214,9 @@ class Run:
     def _signed(self, sample: Sample, roles: Sequence[str]) -> Sample:
         """With the weights that helped to make it, as far as this conversation asked any."""
         engines = {f"{e.model}@{e.fingerprint[:8]}": e.license for e in (self.engines[role] for role in roles)}
-        models = tuple(f"{name} ({license})" if license else name for name, license in engines.items())
-        return replace(sample, lineage=replace(sample.lineage, models=models)) if models else sample
+        models = [f"{name} ({license})" if license else name for name, license in engines.items()]
+        both = tuple(dict.fromkeys((*sample.lineage.models, *models)))  # of earlier stages, too
+        return replace(sample, lineage=replace(sample.lineage, models=both))
 
     def _failed(self, seed: Sample, error: str) -> Grown:
         """A conversation whose own code failed: one dropped candidate; too many of them end the run."""

@@ -211,11 +211,34 @@ def test_more_stages_of_the_same_loop_go_on_where_it_was(go, tmp_path):
         go(table, "a")
 
 
+@component("pass", source="ours")
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Keeps seeds as they are, and makes a copy of each."""
+
+    def asks(self):
+        return ()
+
+    def answer(self, seed):
+        yield from ()
+        copy = Sample("", seed.instruction, Lineage("copies"), response="yes, and three words more")
+        return Grown((Candidate(seed, given=True), Candidate(copy)), ())
+
+
+def test_what_is_given_is_not_judged_but_remembered(go, tmp_path):
+    gate = {"filters": ["exact", "length"], "length": {"min_response_words": 3}}
+    report, rows = go({"loop": f"{__name__}:Pass", "gate": gate}, "a")
+    assert texts(rows) == [f"Seed task number {i}." for i in range(6)]
+    with Pool.open(tmp_path / "a", readonly=True) as pool:
+        found = sorted((row.operation, row.reason, row.count) for row in pool.funnel(1))
+    assert found == [("seed", "", 6), ("seed", "duplicate", 6)]
+
+
 def test_a_chain_of_recipes_is_one_run(go, tmp_path):
-    stages = [{"loop": INVENT, "target": 12}, {"loop": f"{__name__}:Finish", "gate": {"filters": ["exact"]}}]
+    stages = [{"loop": INVENT, "target": 18}, {"loop": f"{__name__}:Finish", "gate": {"filters": ["exact"]}}]
     report, rows = go({"stages": stages}, "a")
     assert report.why == "complete"
-    assert len(rows) == 12, "what a person brought vanishes in the second stage"
+    assert len(rows) == 12, "what a person brought, 6 of the 18, vanishes in the second stage"
     again, same = go(recipes.read(tmp_path / "a" / "recipe.toml"), "a")
     assert again.why == "finished"
     assert same == rows
