@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import json
 import os
 import random
 import sys
@@ -117,6 +118,46 @@ def hold():
         return asyncio.run(go())
 
     return hold
+
+
+@pytest.fixture
+def canned(monkeypatch, tmp_path, seeds):
+    """Runs a recipe as the program does, on canned replies: those of a script where it exists, else on `write`; what
+    needs a model to measure leaves the gate. Returns the report and the dataset's rows."""
+
+    def run(recipe, folder: Path, script: Path | None = None, width=8, **changes):
+        from gen.job import execute
+        from gen.material import read_material
+
+        table = _without(recipes.table_of(recipe), recipe.optional)
+        if recipe.source.seeds == () and not hasattr(recipe.stages[0].recipe.params, "split"):
+            path = tmp_path / "canned.jsonl"
+            rows = [{"instruction": s.instruction, "output": s.response} for s in seeds]
+            path.write_text("".join(json.dumps({k: v for k, v in row.items() if v}) + "\n" for row in rows))
+            table["source"] = {**table["source"], "seeds": [str(path)]}
+        engine = Scripted(str(script) if script and script.exists() else write, width=width)
+        monkeypatch.setattr("gen.roles._engine", lambda *_: engine)
+        made = recipes.build({**table, **changes})
+
+        async def watch(flow):
+            pass
+
+        said = []
+        report = execute(made, folder, read_material(made), command="gen", watch=watch, say=said.append)
+        return report, [json.loads(line) for line in (folder / "dataset.jsonl").read_text().splitlines()]
+
+    return run
+
+
+def _without(table, optional):
+    """A recipe's table without some filters."""
+    if isinstance(table, list):
+        return [_without(one, optional) for one in table]
+    found = {k: _without(v, optional) if k == "stages" else v for k, v in table.items() if k != "model"}
+    if "gate" in found:
+        gate = {k: v for k, v in found["gate"].items() if k not in (*optional, "optional")}
+        found["gate"] = {**gate, "filters": [name for name in gate["filters"] if name not in optional]}
+    return found
 
 
 @pytest.fixture

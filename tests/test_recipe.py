@@ -12,6 +12,8 @@ from gen.sections import Budget
 
 SHIPPED = sorted(Path(str(resources.files("gen.recipes"))).glob("*.toml"))
 
+SCRIPTS = Path(__file__).parent / "scripts"
+
 BAD = {
     "rouns = 3": "key 'rouns' is not understood here; did you mean 'rounds'",
     "rounds = -1": r"rounds = -1: Expected `int` >= 0.*allowed: 0..100",
@@ -175,16 +177,20 @@ def test_seeds_named_in_a_recipe_are_looked_for_beside_it(tmp_path):
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
-def test_a_shipped_recipe_opens_with_what_it_makes_and_runs_on_canned_replies(path, tmp_path, seeds, hold, write):
+def test_a_shipped_recipe_opens_with_what_it_makes_and_runs_on_canned_replies(path, tmp_path, seeds, canned):
+    """Replies come from tests/scripts/NAME.toml, or else from the fixture `write`; seeds where a recipe names none that
+    ship, too."""
     head = path.read_text().splitlines()[:3]
     assert all(line.startswith("# ") for line in head), "three lines: what it makes, from which paper, the command"
-    assert "arXiv" in head[1]
-    assert "gen run" in head[2]
+    assert "arXiv" in "".join(head)
+    assert "gen run" in "".join(head)
     recipe = recipes.read(path)
-    changes = {k: v for k, v in recipes.table_of(recipe).items() if k not in ("source", "model")}
-    run, kept = hold(tmp_path / "run", seeds, **changes)
-    assert run.why in ("complete", "target")
-    assert kept
+    report, rows = canned(recipe, tmp_path / "run", SCRIPTS / path.name)
+    assert report.why in ("complete", "target")
+    assert rows
+    again, same = canned(recipes.read(tmp_path / "run" / "recipe.toml"), tmp_path / "run", SCRIPTS / path.name)
+    assert again.why == "finished"
+    assert same == rows
 
 
 def test_recipes_are_shipped():
