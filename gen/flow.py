@@ -41,8 +41,10 @@ class Flow:
 
     @property
     def why(self) -> str:
-        """Why the run ended; empty while it goes on."""
-        return self.runs[max(self.runs)].why
+        """Why the run ended; empty while it goes on. Where the last stage had all that came, what ended the others."""
+        last = self.runs[max(self.runs)].why
+        short = [run.why for run in self.runs.values() if run.why in ("exhausted", "max_tokens")]
+        return short[0] if short and last == "complete" else last
 
     def stop(self, why: str) -> None:
         for run in self.runs.values():

@@ -212,7 +212,7 @@ class Admission:
                 verdict = candidate.failure or (KEEP if candidate.given else self.gate.judge(sample, known))
                 if verdict.keep:
                     if not (candidate.given and self._knows_given):
-                        self.gate.admit(sample, known.vectors)
+                        self.gate.admit(sample, self.recall.vectors(sample) if candidate.given else known.vectors)
                     at.kept += 1
                 else:
                     at.dropped[verdict.reason] = at.dropped.get(verdict.reason, 0) + 1

@@ -40,7 +40,7 @@ class Drawing(Protocol):
     """A loop whose conversations do not begin with one seed but draw from all of them, and from what was made and kept
     so far: in batches, of which batch b sees the pool as of batch b - 2. Its seeds are the pool's first samples, kept
     as they are: `answer` has them as `Candidate(seed, given=True)`, and asks nothing. It ends at a target, or after
-    `patience` (a field) batches in a row that brought nothing new."""
+    `dry_batches` (a field) batches in a row that brought nothing new."""
 
     def batch(self, seeds: int, made: int) -> int:
         """Conversations of the next batch, at least 1, where so many samples were made and kept."""

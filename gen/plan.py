@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from gen import catalog
 from gen.core import digest
-from gen.loop import parts_of
+from gen.loop import Part, parts_of
 from gen.sections import Budget, Model, Roles, Source, split_engine
 
 PART: Any = {"parameter": False}
@@ -47,7 +47,10 @@ class Recipe:
         found: list[Stage] = []
         for recipe in self.chain or (self,):
             begin = len(found)
-            for i, (part, gate) in enumerate(zip(parts := parts_of(recipe.params), recipe.gates, strict=True)):
+            parts = parts_of(recipe.params)
+            if len(parts) != len(recipe.gates):  # a stage already
+                parts = (Part(recipe.params),)
+            for i, (part, gate) in enumerate(zip(parts, recipe.gates, strict=True)):
                 of = begin + part.of if part.of >= 0 else len(found) - 1
                 last = i == len(parts) - 1
                 budget = recipe.budget if last else replace(recipe.budget, target=None)

@@ -21,7 +21,7 @@ from gen.gate import Admission
 from gen.order import Batches, Order, Turn
 from gen.plan import Recipe
 from gen.pool import GrownRow, Pool
-from gen.rollout import STOPS, Talk, Told
+from gen.rollout import STOPS, Talk, Told, together
 from gen.seeds.spool import Spool
 from gen.seeds.supply import Beginning, Supply
 
@@ -176,7 +176,9 @@ class Run:
 
     async def _measure(self, turn: Turn, row: GrownRow) -> None:
         """The lineage has gone on already: only the gate waits for this."""
-        await self.assessor.ask(c.sample for c in row.candidates if c.failure is None and not c.given)
+        sound = [c for c in row.candidates if c.failure is None]
+        await self.assessor.ask(c.sample for c in sound if not c.given)
+        await together(*(self.assessor.embed(c.sample) for c in sound if c.given))
         self.order.end(turn)
 
     async def _grow(self, turn: Turn) -> GrownRow:
@@ -186,11 +188,16 @@ class Run:
         made = [self._signed(c.sample, told.roles) for c in grown.candidates]
         name = f"{turn.call}.{{}}".format if self.draws else int  # what grew from a seed is told apart by its parent
         placed = [place(sample, self.stage, turn.round, name(i)) for i, sample in enumerate(made)]
-        candidates = tuple(replace(c, sample=s) for s, c in zip(placed, grown.candidates, strict=True))
+        candidates = tuple(self._own(replace(c, sample=s)) for s, c in zip(placed, grown.candidates, strict=True))
         new = {id(c.sample): s for c, s in zip(grown.candidates, placed, strict=True)}
         heirs = {heir.id: heir for heir in (new.get(id(h), h) for h in grown.heirs)}
         at = (self.stage, turn.round, turn.call)
         return GrownRow(*at, seed, candidates, tuple(heirs.values()), told.tokens, told.asked, told.error)
+
+    def _own(self, candidate: Candidate) -> Candidate:
+        """Seeds that are only drawn from are no part of what is made."""
+        shown = candidate.given and self.draws and not getattr(self.recipe.params, "seeds_too", False)
+        return replace(candidate, failure=Verdict(False, "seed_only", self.recipe.loop)) if shown else candidate
 
     def _conversation(self, turn: Turn) -> tuple[Sample, Rollout[Grown], tuple[object, ...]]:
         """What it grows from, the conversation, and the path that decides its seeds."""
@@ -209,7 +216,7 @@ class Run:
 
     def _made_until(self, round: int) -> int:
         """Samples that were made and kept up to a round that is wholly judged."""
-        return sum(count for r, count in self._made.items() if 0 < r <= round)
+        return sum(self._made[r] for r in range(1, round + 1))
 
     def _signed(self, sample: Sample, roles: Sequence[str]) -> Sample:
         """With the weights that helped to make it, as far as this conversation asked any."""
@@ -267,8 +274,8 @@ class Run:
         """The gate has judged all of a round: a batch may be drawn from the pool as it is now."""
         if not isinstance(self.order, Batches) or self.why:
             return
-        patience = int(getattr(self.recipe.params, "patience", 10))
-        if self.round >= patience and not any(self._made[self.round - i] for i in range(patience)):
+        dry = int(getattr(self.recipe.params, "dry_batches", 10))
+        if self.round >= dry and not any(self._made[self.round - i] for i in range(dry)):
             self.stop("exhausted")
             return
         while self.order.opened <= self.round + 1:

@@ -32,7 +32,7 @@ class Invent:
 
     GATE: ClassVar[tuple[str, ...]] = ("exact",)
     size: int = 3
-    patience: int = 3
+    dry_batches: int = 3
     seeds_too: bool = False
     stale: int = 0
     """From this batch size on nothing new is said."""
@@ -136,8 +136,9 @@ def test_batches_draw_from_the_pool_as_of_two_batches_before(go, tmp_path):
     report, rows = go({"loop": INVENT, "budget": {"target": 30}}, "a")
     assert report.why == "target"
     assert len(rows) == 30
+    assert [(r.reason, r.count) for r in report.funnel if r.round == 0] == [("seed_only", 6)]
     with Pool.open(tmp_path / "a", readonly=True) as pool:
-        kept = [s for s in pool.kept(1) if s.lineage.round]
+        kept = list(pool.kept(1))
         for row in pool.all_grown():
             if row.round:
                 [(request, _)] = pool.asked(row.asked)
@@ -238,7 +239,7 @@ def test_a_chain_of_recipes_is_one_run(go, tmp_path):
     stages = [{"loop": INVENT, "target": 18}, {"loop": f"{__name__}:Finish", "gate": {"filters": ["exact"]}}]
     report, rows = go({"stages": stages}, "a")
     assert report.why == "complete"
-    assert len(rows) == 12, "what a person brought, 6 of the 18, vanishes in the second stage"
+    assert len(rows) == 18, "of the first stage's target; the seeds were shown and are no samples"
     again, same = go(recipes.read(tmp_path / "a" / "recipe.toml"), "a")
     assert again.why == "finished"
     assert same == rows

@@ -61,6 +61,7 @@ ADVICE = {
     "no_change_needed": "the judge has nothing to note: that is an end, not a fault; --seeds-too keeps them",
     "no_better": "rewrites score no higher: a stronger answerer, or --select last",
     "feedback_unparsed": "feedback lacks the asked-for form: a stronger judge, or more --retries",
+    "seed_only": "seeds that were shown to the model and are not among the samples (--seeds-too keeps them)",
     "loop_failed": "the loop's own code failed: see `gen show` of such a sample",
 }
 

@@ -47,9 +47,9 @@ class Alpaca:
     """How many of these are tasks that were made and kept, as soon as there are so many; the rest are seeds."""
     asked: Annotated[int, Meta(ge=1, le=100)] = 20
     """New tasks that each question asks for; no more are read."""
-    width: Annotated[int, Meta(ge=1, le=10000)] = 32
+    prompts_per_batch: Annotated[int, Meta(ge=1, le=10000)] = 32
     """Questions of a batch; with from_pool at most so many: 2 at first, one more for every 8 tasks kept."""
-    patience: Annotated[int, Meta(ge=1, le=10000)] = 10
+    dry_batches: Annotated[int, Meta(ge=1, le=10000)] = 10
     """Batches in a row without anything new until the loop ends."""
     min_words: Annotated[int, Meta(ge=1)] = 4
     """Fewest words of a new instruction; a CJK character is a word."""
@@ -77,7 +77,7 @@ class Alpaca:
         return (checked(self.prompts, f"alpaca/triples{'_base' if self.style == 'base' else ''}", FILLS),)
 
     def batch(self, seeds: int, made: int) -> int:
-        return min(self.width, 2 + made // 8) if self.from_pool else self.width
+        return min(self.prompts_per_batch, 2 + made // 8) if self.from_pool else self.prompts_per_batch
 
     def answer(self, seed: Sample) -> Rollout[Grown]:
         """A seed is in the pool from the beginning, as it is. One without an answer shows no output, so it is none."""

@@ -49,9 +49,9 @@ class SelfInstruct:
     """New tasks that each question asks for; no more are read."""
     classification_only: bool = False
     """Ask for classification tasks, and show only such seeds: rows with is_classification true."""
-    width: Annotated[int, Meta(ge=1, le=10000)] = 32
+    prompts_per_batch: Annotated[int, Meta(ge=1, le=10000)] = 32
     """Questions of a batch, at most: 2 at first, one more for every 8 tasks kept."""
-    patience: Annotated[int, Meta(ge=1, le=10000)] = 10
+    dry_batches: Annotated[int, Meta(ge=1, le=10000)] = 10
     """Batches in a row without anything new until the loop ends."""
     min_words: Annotated[int, Meta(ge=1)] = 4
     """Fewest words of a new instruction; a CJK character is a word."""
@@ -95,7 +95,7 @@ class SelfInstruct:
         return checked(self.prompts, f"self_instruct/{step}{'_base' if self.style == 'base' else ''}", FILLS)
 
     def batch(self, seeds: int, made: int) -> int:
-        return min(self.width, 2 + made // 8)
+        return min(self.prompts_per_batch, 2 + made // 8)
 
     def answer(self, seed: Sample) -> Rollout[Grown]:
         """A seed is in the pool from the beginning, as it is."""

@@ -178,7 +178,7 @@ def test_classification_only_shows_such_seeds_and_marks_what_is_made():
 
 
 def test_batches_grow_with_what_is_kept_up_to_the_width():
-    loop = SelfInstruct(width=10)
+    loop = SelfInstruct(prompts_per_batch=10)
     assert [loop.batch(175, made) for made in (0, 7, 8, 63, 64, 1000)] == [2, 2, 3, 9, 10, 10]
 
 
