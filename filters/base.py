@@ -10,7 +10,9 @@ from gen.core import Measurement, Sample, Score, Vector, Verdict
 
 
 class Rule(Protocol):
-    """Sees one sample and nothing else."""
+    """Sees one sample and nothing else. One that takes long, as a program that is run does, has `slow = True` and is
+    never called where requests are waiting; one that needs something of the machine has `require`, which raises
+    RecipeError before the run."""
 
     def check(self, sample: Sample) -> Verdict: ...
 

@@ -47,7 +47,10 @@ class Gate:
         self.scorers = {name: f for name, f in named.items() if hasattr(f, "score")}
         self.encoded = {name: f for name, f in named.items() if hasattr(f, "text") and hasattr(f, "open")}
         self.indexes = {name: f.open() for name, f in named.items() if hasattr(f, "open")}
-        measured = {*self.scorers, *self.encoded}
+        for filter in filters:
+            if hasattr(filter, "require"):  # what this machine must have, found out before the first question
+                filter.require()
+        measured = {*self.scorers, *self.encoded, *(n for n, f in named.items() if getattr(f, "slow", False))}
         first = next((i for i, name in enumerate(named) if name in measured), len(named))
         self._rules = {name: f.check for name, f in [*named.items()][:first] if hasattr(f, "check")}
         self._steps = [(name, self._step(name, f)) for name, f in named.items() if name not in self._rules]
