@@ -102,7 +102,8 @@ def is_repetitive(text: str, ngram: int = 3, max_jaccard: float = 0.8) -> bool:
     for start, end in sentences(prose):
         tokens = rouge_tokens(prose[start:end])
         grams = {*zip(*(tokens[i:] for i in range(ngram)), strict=False)} if len(tokens) >= 2 * ngram else set()
-        shared = Counter(other for gram in grams for other in first.get(gram, ()))
+        met = [first[gram] for gram in grams if gram in first]
+        shared = Counter(other for others in met for other in others) if met else {}
         if any(both > max_jaccard * (len(grams) + sizes[other] - both) for other, both in shared.items()):
             return True
         for gram in grams:

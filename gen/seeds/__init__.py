@@ -26,7 +26,7 @@ __all__ = ["BadRow", "Noted", "Rolling", "SeedFile", "Spool", "Turn", "read_agai
 MAX_LINE = 10_000_000
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class SeedFile:
     """What was read of all that was named."""
 

@@ -10,7 +10,7 @@ import itertools
 import lzma
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
@@ -26,6 +26,11 @@ JSON, TABLES, BINARY = (".jsonl", ".ndjson", ".json"), (".csv", ".tsv"), (".parq
 KINDS = (*JSON, *TABLES, *BINARY)
 PACKED = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ", ".zst": b"\x28\xb5\x2f\xfd"}
 """Endings of packed files, and how their bytes begin."""
+
+
+def endings(kinds: Sequence[str]) -> tuple[str, ...]:
+    """How the names of files of such kinds end, packed or not."""
+    return tuple(kind + packing for kind in kinds for packing in ("", *PACKED))
 
 
 def kind(path: Path) -> str:
@@ -98,11 +103,11 @@ def _parse(data: bytes, most: int) -> Any:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BufferedReader]:
+def opened(path: Path, kinds: Sequence[str] = KINDS) -> Iterator[BufferedReader]:
     """The bytes of a file, unpacked. What stands in the way becomes an InputError that says what to do."""
     packing = None
     try:
-        check_readable(path)
+        check_readable(path, kinds)
         with path.open("rb") as raw:
             head = raw.read(6)
             packing = next((end for end, magic in PACKED.items() if head.startswith(magic)), _packing(path))
@@ -135,14 +140,14 @@ def _damaged(path: Path, packing: str | None, error: Exception) -> InputError:
     return InputError(f"{path}: damaged {packing} ({error}); copy or pack it again")
 
 
-def check_readable(path: Path) -> None:
+def check_readable(path: Path, kinds: Sequence[str] = KINDS) -> None:
     """Raises InputError where there is no file, or one of a kind that is not read."""
     if not path.is_file():
         folder = path if path.is_dir() else path.parent
-        near = (p.name for p in folder.glob("*") if p.is_file() and kind(p) in KINDS)
+        near = (p.name for p in folder.glob("*") if p.is_file() and kind(p) in kinds)
         names = difflib.get_close_matches(path.name, near, 20, 0)
         what = "a pipe or device" if path.exists() else "no such file"
         raise InputError(f"{path}: {what}; {nearest(path.name, names)}")
-    if kind(path) not in KINDS:
-        raise InputError(f"{path}: {path.suffix!r} is not read; allowed: {', '.join(KINDS)}, those of text also with "
+    if kind(path) not in kinds:
+        raise InputError(f"{path}: {path.suffix!r} is not read; allowed: {', '.join(kinds)}, those of text also with "
                          f"{', '.join(PACKED)}; rename it if it holds one of these")

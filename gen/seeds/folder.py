@@ -7,19 +7,21 @@ of `train`, unless another split, or every one, is asked for: nobody evolves a t
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
 from gen.errors import InputError, nearest
-from gen.seeds.files import KINDS, kind
+from gen.seeds.files import KINDS, endings, kind
 from gen.seeds.place import listed
 
 NAMED = re.compile(r"(.+?)(:[\w.-]+)?(#[\w.-]+)?")
 SPLITS = {"train": "train|training", "validation": "validation|valid|val|dev", "test": "test|testing|eval|evaluation"}
 PAPERS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
 """What `datasets` writes beside its data."""
+ROWS = endings(KINDS)
 
 
 def local(named: str, base: Path = Path()) -> tuple[Path, str] | None:
@@ -61,6 +63,27 @@ def _below(path: Path) -> list[Path]:
     """All files that can be read, by path; nothing hidden, and none of the papers beside them."""
     found = (p for p in path.rglob("*") if kind(p) in KINDS and p.name not in PAPERS and p.is_file())
     return sorted(p for p in found if not any(part[0] in "._" for part in p.relative_to(path).parts))
+
+
+def walk(path: Path, endings: tuple[str, ...], left: set[str]) -> Iterator[str]:
+    """All files below a folder whose names end so, in the order of their paths, one folder in memory at a time; nothing
+    hidden. A dataset's card is no document. Of files of rows beside one of the split train, those of other splits are
+    `left` out."""
+    skipped = {"README.md"} if card(path) else set[str]()
+    yield from _walk(str(path), endings, left, PAPERS | skipped)
+
+
+def _walk(folder: str, endings: tuple[str, ...], left: set[str], skipped: Set[str]) -> Iterator[str]:
+    with os.scandir(folder) as listing:
+        entries = sorted((e for e in listing if e.name[0] != "." and e.name not in skipped), key=lambda e: e.name)
+    rows = {e.name: _split(Path(e.name)) for e in entries if e.name.lower().endswith(ROWS)}
+    others = {name for name, split in rows.items() if split not in ("", "train")} if "train" in rows.values() else set()
+    left |= {str(Path(folder, name)) for name in others}
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path, endings, left, PAPERS)
+        elif entry.name not in others and entry.name.lower().endswith(endings) and entry.is_file():
+            yield entry.path
 
 
 def _by_name(path: Path, found: list[Path], split: str, every: bool) -> tuple[list[Path], list[Path]]:

@@ -36,7 +36,7 @@ def _found(named: str, every: bool) -> Origin:
             raise
         raise InputError(f"{error}; a dataset of the hub is named {FORM}, with hf://datasets/ before it where a folder "
                          "ORG is here") from None
-    return Origin(str(path), path.name, lambda most: _file(path, most), licences(folder.card(path.parent)))
+    return Origin(str(path), path.name, lambda most: file_rows(path, most), licences(folder.card(path.parent)))
 
 
 def _folder(path: Path, wanted: str, every: bool) -> Origin:
@@ -53,10 +53,11 @@ def _folder(path: Path, wanted: str, every: bool) -> Origin:
 
 def _files(paths: Sequence[Path], most: int) -> Rows:
     for path in paths:
-        yield from _file(path, most)
+        yield from file_rows(path, most)
 
 
-def _file(path: Path, most: int) -> Rows:
+def file_rows(path: Path, most: int) -> Rows:
+    """The rows of a file of a kind that has rows."""
     if kind(path) in BINARY:
         return binary_rows(path)
     return (table_rows if kind(path) in TABLES else json_rows)(path, most)
