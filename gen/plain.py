@@ -55,7 +55,7 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -
         if key == "stages" and a and b:  # more of them is the same run, further on
             if len(b) < len(a):
                 lines.append(f"stages: {len(a)} -> {len(b)}; a run can only go on with more")
-            for number, (x, y) in enumerate(zip(a, b, strict=False)):
+            for number, (x, y) in enumerate(zip(a, b, strict=False), 1):
                 lines += difference(x, y, f"{path}stage {number}.")
         elif isinstance(a, Mapping) and isinstance(b, Mapping):
             lines += difference(a, b, f"{path}{key}.")

@@ -39,7 +39,7 @@ def regate(folder: Path, new: Path, *, score_all: bool, say: Say) -> tuple[Repor
     with Pool.open(folder) as pool:
         keys = deciding(wanted, material)
         run, last = pool.newest()
-        _check_same(pool, keys, new, last)
+        _check_same(pool, keys, new, wanted)
         before, finished = report_of(pool, folder, "before"), pool.state("finished")
         if score_all:
             measure_all(merged, pool, material, say)
@@ -68,9 +68,12 @@ def _known(recipe: Recipe, material: Material) -> Iterable[Sample]:
     return itertools.chain(material.against, material.seeds.samples if draws else ())
 
 
-def _check_same(pool: Pool, keys: Any, new: Path, last: int) -> None:
+def _check_same(pool: Pool, keys: Any, new: Path, wanted: Recipe) -> None:
     lines = recipes.difference(pool.state("deciding", {}), keys)
-    own = ("gate", f"stage {last + 1}.gate", "content.against")
+    stages = [stage.recipe.gate for stage in wanted.stages]
+    # of a loop with several parts, all that have the recipe's gate: what only the last one keeps is the dataset
+    like = [n for n, gate in enumerate(stages, 1) if n == len(stages) or (gate == wanted.gate and not wanted.chain)]
+    own = ("gate", "content.against", *(f"stage {n}.gate" for n in like))
     if other := [line for line in lines if not line.startswith(own)]:
         shown = "\n  ".join(other)
         raise RecipeError(f"{new}: regate changes [gate] and nothing else; these differ too:\n  {shown}")

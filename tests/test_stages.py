@@ -212,6 +212,17 @@ def test_more_stages_of_the_same_loop_go_on_where_it_was(go, tmp_path):
         go(table, "a")
 
 
+def test_the_gate_that_parts_share_moves_as_one(go, tmp_path):
+    from gen.regate import regate
+
+    _, rows = go({"loop": DOUBLE, DOUBLE: {"twice": 2}, "budget": {"target": 10}}, "a")
+    for most, count in ((1, 0), (99, 10)):
+        (tmp_path / "new.toml").write_text(f"[gate.length]\nmax_response_words = {most}\n")
+        _, after = regate(tmp_path / "a", tmp_path / "new.toml", score_all=False, say=lambda t: None)
+        assert after.kept == count
+    assert (tmp_path / "a" / "dataset.jsonl").read_text().splitlines() == [json.dumps(r, ensure_ascii=False) for r in rows]
+
+
 @component("pass", source="ours")
 @dataclass(frozen=True, slots=True)
 class Pass:

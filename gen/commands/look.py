@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,8 @@ def _print_sample(sample: Sample, facts: dict[str, Any]) -> None:
         if text:
             console.print(title, style="bold")
             console.print(render.plain(text))
+    for line in _noted(sample):
+        console.print(render.plain(line))
     console.print(Rule("verdicts", align="left"))
     if facts["failure"]:
         console.print(render.plain(_told(facts["failure"])))
@@ -104,6 +106,17 @@ def _print_sample(sample: Sample, facts: dict[str, Any]) -> None:
     console.print(_tree(facts["family"], sample.id))
     for i, (request, reply) in enumerate(facts["asked"], 1):
         _print_question(console, i, request, reply)
+
+
+def _noted(sample: Sample) -> Iterator[str]:
+    """Where its text stands, and what judges said of it."""
+    meta = sample.meta
+    if "document" in meta:
+        yield f"from {meta.get('name') or meta['document']}, characters {meta.get('start')} to {meta.get('end')}"
+    judgements = told if isinstance(told := meta.get("judgements"), Mapping) else {}
+    for name, value in (ratings if isinstance(ratings := meta.get("ratings"), Mapping) else {}).items():
+        why = judgements[name].get("why", "") if isinstance(judgements.get(name), Mapping) else ""
+        yield f"rated {value} ({name}){f': {why}' if why else ''}"
 
 
 def _print_question(console: Console, number: int, request: Request, reply: Completion) -> None:
