@@ -32,6 +32,8 @@ class Lineage:
     """`path@hash` of each prompt that helped to make it."""
     models: tuple[str, ...] = ()
     """`name@fingerprint (licence)` of the weights that helped to make it; none for what a person wrote."""
+    origin: str = ""
+    """The id that the seed has in the user's own data, where its row says one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,12 +107,13 @@ def dataset_row(sample: Sample) -> dict[str, Any]:
 
 
 def meta(sample: Sample) -> dict[str, Any]:
-    """Where the sample comes from; `models` is empty for what a person wrote."""
+    """Where the sample comes from: `origin` is the id of its seed in the user's data, `models` is empty for what a
+    person wrote."""
     origin = sample.lineage
     # Texts and numbers only. `datasets` settles a column's type on the first 10 MB: a null parent or an empty
     # list in all seeds makes it stop at the first child ("Couldn't cast array of type string to null").
-    return {"root": origin.root, "parent": origin.parent or "", "round": origin.round, "operation": origin.operation,
-            "prompts": " ".join(origin.prompts), "models": "; ".join(origin.models)}
+    return {"root": origin.root, "origin": origin.origin, "parent": origin.parent or "", "round": origin.round,
+            "operation": origin.operation, "prompts": " ".join(origin.prompts), "models": "; ".join(origin.models)}
 
 
 def weights(sample: Sample) -> str:

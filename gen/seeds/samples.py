@@ -53,7 +53,7 @@ class Shape:
         for row, columns, turns in self._flat(value):
             sample = _sample(row, columns, turns)
             root = root or sample.id
-            yield replace(sample, lineage=Lineage(root)) if root != sample.id else sample
+            yield replace(sample, lineage=replace(sample.lineage, root=root)) if root != sample.id else sample
 
     def _flat(self, value: Any) -> Iterator[tuple[dict[str, Any], dict[str, str], tuple[Message, ...]]]:
         """The row with an instance or an exchange of its conversation brought to columns, which columns are read,
@@ -143,9 +143,11 @@ def _sample(row: dict[str, Any], columns: dict[str, str], turns: tuple[Message, 
     # A system text is part of what a seed says, so it counts as an earlier turn of its id.
     before = (Message("system", system), *turns) if system else turns
     name = seed_id(instruction, given, response or None, before)
-    read = columns.values()
-    return Sample(name, instruction, Lineage(name), input=given, response=response or None, system=system, turns=turns,
-                  meta={c: v for c, v in row.items() if c not in read})
+    read, own = columns.values(), row.get("id")
+    origin = str(own) if isinstance(own, str | int) else ""
+    lineage = Lineage(name, origin=origin)
+    return Sample(name, instruction, lineage, input=given, response=response or None, system=system,
+                  turns=turns, meta={c: v for c, v in row.items() if c not in read})
 
 
 def _check(value: Any) -> None:

@@ -35,7 +35,7 @@ def test_equal_samples_give_equal_bytes_and_the_bytes_are_these(tmp_path):
     assert first.split(b"\n")[0].decode() == (
         '{"id": "s", "messages": [{"role": "user", "content": "Add\\n\\n1 2"}, {"role": "assistant", "content": "3"}], '
         '"instruction": "Add", "input": "1 2", "output": "3", "reasoning": "", '
-        '"meta": {"root": "s", "parent": "", "round": 0, "operation": "seed", "prompts": "", "models": ""}}')
+        '"meta": {"root": "s", "origin": "", "parent": "", "round": 0, "operation": "seed", "prompts": "", "models": ""}}')
 
 
 @pytest.mark.parametrize("samples", [[SEED, CHILD, OPEN], [OPEN, SEED] + [CHILD] * (GROUP + 1)], ids=["few", "groups"])

@@ -13,8 +13,8 @@ CHILD = Sample(
     "c", "写诗", Lineage("s", "s", 0, 2, "deepen", ("evolve/deepen@ab", "answer@cd"), ("m@12 (mit)", "n@34")),
     response="秋天", reasoning="Hm.", system="Be brief", turns=(Message("user", "Hi"), Message("assistant", "Hello")),
 )
-ROOT = {"root": "s", "parent": "", "round": 0, "operation": "seed", "prompts": "", "models": ""}
-DEEP = {"root": "s", "parent": "s", "round": 2, "operation": "deepen", "prompts": "evolve/deepen@ab answer@cd",
+ROOT = {"root": "s", "origin": "", "parent": "", "round": 0, "operation": "seed", "prompts": "", "models": ""}
+DEEP = {"root": "s", "origin": "", "parent": "s", "round": 2, "operation": "deepen", "prompts": "evolve/deepen@ab answer@cd",
         "models": "m@12 (mit); n@34"}
 ASKED = [("system", "Be brief"), ("user", "Hi"), ("assistant", "Hello"), ("user", "写诗")]
 

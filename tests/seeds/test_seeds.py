@@ -491,3 +491,15 @@ def test_a_foreign_shape_is_refused_with_its_columns_and_read_with_a_mapping():
     with pytest.raises(InputError, match="columns found: idx, Skill, Difficulty, Instruction"):
         read_seeds([path])
     assert len(read_seeds([path], mapping={"instruction": "Instruction"}).samples) == 218
+
+
+def test_the_id_of_a_row_is_remembered_by_its_whole_family(tmp_path):
+    from gen.core import child
+    from gen.export.rows import meta
+
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"id": "mine-7", "instruction": "Name a river."}\n{"id": 8, "instruction": "Name a sea."}\n'
+                    '{"instruction": "Name a lake."}\n')
+    seeds = read_seeds([path]).samples
+    assert [s.lineage.origin for s in seeds] == ["mine-7", "8", ""]
+    assert meta(child(seeds[0], "deepen", "Name two rivers."))["origin"] == "mine-7"
