@@ -27,11 +27,11 @@ VERBS = {
     "auto-evol": "improve an evolving method on a few seeds, for `gen evolve` to use (Auto Evol-Instruct)",
     "loops": "the loops, where they come from, their parameters",
     "filters": "the filters, where they come from, their parameters",
-    "prompts": "list, show or copy the prompt files",
+    "prompts": "list, show or copy the prompt files, or compare two wordings of one",
 }
 MODULES = {
     "run": "run", "regate": "run", "show": "look", "funnel": "look", "export": "export", "doctor": "doctor",
-    "estimate": "estimate", "score": "score", "serve": "serve", "auto-evol": "auto_evol",
+    "estimate": "estimate", "score": "score", "serve": "serve", "auto-evol": "auto_evol", "compare": "compare",
 }  # fmt: skip
 """The module of `gen.commands` where a verb lives; the others are in `parts`."""
 
@@ -84,11 +84,13 @@ def _dispatch(name: str, args: list[str]) -> int:
         return 2
     import tyro
 
+    if name == "prompts" and args[:1] == ["compare"]:
+        name, args = "compare", args[1:]
     module = importlib.import_module(f"gen.commands.{'run' if name in loops else MODULES.get(name, 'parts')}")
     if name in loops:
         return int(module.loop(name.replace("-", "_"), args))
     verb = getattr(module, name.replace("-", "_"))
-    if name in ("estimate", "auto-evol"):  # they read flags of their own
+    if name in ("estimate", "auto-evol", "compare"):  # they read flags of their own
         return int(verb(args))
     return int(tyro.cli(verb, args=args, prog=f"gen {name}", config=(tyro.conf.FlagCreatePairsOff,)))
 

@@ -18,13 +18,13 @@ FLOORS = {
     "gen.recipe": 3, "gen.plan": 3, "gen.plain": 3, "gen.order": 3, "gen.flow": 3, "gen.crew": 3, "gen.sections": 3, "gen.gate": 3, "gen.assess": 3, "gen.roles": 3, "gen.rounds": 3, "gen.export": 3, "gen.card": 3, "gen.job": 3, "gen.material": 3, "gen.publish": 3, "gen.regate": 3, "gen.recipes": 3,
     "gen.doctor": 3, "gen.estimate": 3, "gen.scoring": 3,
     "gen.verb_noun": 0, "gen.bandit": 1, "gen.collapse": 3, "gen.watch": 3,
-    "gen.talking": 3, "gen.auto_evol": 3,
+    "gen.talking": 3, "gen.auto_evol": 3, "gen.paired": 0, "gen.wordings": 3, "gen.tries": 3, "gen.compare": 3,
     "gen.cli": 4, "gen.commands": 4, "gen.flags": 4, "gen.progress": 4, "gen.__main__": 4,
 }  # fmt: skip
 STRANGERS = {"gen.engines", "gen.loops", "filters"}
 """Rooms of the second floor that do not know one another."""
 FILTERS_MAY = {"gen.core", "gen.errors", "gen.prompts", "gen.catalog", "gen.text", "gen.fences", "filters"}
-ASYNC = {"gen.scoring", "gen.talking", "gen.auto_evol", "gen.flow", "gen.crew", "gen.rollout", "gen.journal", "gen.assess", "gen.roles", "gen.rounds", "gen.job", "gen.estimate", "gen.progress", "gen.engines", "gen.pool", "gen.store", "gen.core"}
+ASYNC = {"gen.scoring", "gen.talking", "gen.auto_evol", "gen.compare", "gen.flow", "gen.crew", "gen.rollout", "gen.journal", "gen.assess", "gen.roles", "gen.rounds", "gen.job", "gen.estimate", "gen.progress", "gen.engines", "gen.pool", "gen.store", "gen.core"}
 HEAVY = ("numpy", "torch", "transformers", "vllm", "ray", "datasets", "pyarrow", "rapidfuzz", "sentence_transformers")
 
 
