@@ -1,3 +1,5 @@
+import gzip
+import hashlib
 import json
 import random
 import sys
@@ -114,3 +116,27 @@ def test_more_tokens_than_code_points_change_no_value():
         few.admit(new)
         many.admit(new)
     assert {type(text) for bucket in many.buckets.values() for text in bucket.texts} == {str, list}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", range(4))
+def test_ten_thousand_published_instructions_are_kept_and_dropped_as_recorded(shared, row):
+    """The 175 seeds of Self-Instruct, then Alpaca's instructions in order; what is kept joins the pool at once."""
+    recorded = json.loads((shared / "reference/rouge_l_replay_alpaca.json").read_text())["first_10000"][row]
+    with gzip.open(shared / "alpaca/alpaca_data.json.gz") as file:
+        tasks = [task["instruction"] for task in json.load(file)[:10_000]]
+    seeds = [json.loads(line) for line in (shared / "self_instruct/seed_tasks.jsonl").read_text().splitlines()]
+    index, kept, dropped = Rouge(threshold=float(recorded["rule"][-3:]), tokens="ascii").open(), [], []
+    for i, seed in enumerate(seeds):
+        index.admit(sample(f"seed {i}", seed["instruction"]))
+    for i, task in enumerate(tasks):
+        verdict = index.judge(sample(f"candidate {i}", task))
+        if verdict.keep:
+            index.admit(sample(f"candidate {i}", task))
+            kept.append(i)
+        else:
+            dropped.append({"index": i, "similarity": verdict.value, "nearest": verdict.nearest})
+    assert len(kept) == recorded["kept"]
+    assert hashlib.sha256(",".join(map(str, kept)).encode()).hexdigest() == recorded["sha256_of_kept_indices"]
+    known = [d | {"nearest": f"{d['nearest']['pool']} {d['nearest']['index']}"} for d in recorded["first_dropped"]]
+    assert dropped[: len(known)] == known
