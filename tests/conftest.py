@@ -30,6 +30,8 @@ def write(request):
     """A plausible model: rewrites add words, one judgement in five says Equal, one answer in ten is cut."""
     rng, text = random.Random(request.seed), request.messages[-1].content
     words = " ".join(rng.choice(WORDS) for _ in range(10))
+    if reply := _invent(request.step, rng):
+        return reply
     if request.role == "evolver":
         task = text.split("<task>\n")[-1].split("\n</task>")[0]
         data = f"\n<input>\n| {words} |\n</input>" if request.step == "complicate" else ""
@@ -38,6 +40,29 @@ def write(request):
         return rng.choice(["Equal", "Not equal", "Not equal", "Not equal", "Not equal"])
     reply = f"It is the {words}."
     return Completion(reply, "length", completion_tokens=12) if rng.random() < 0.1 else reply
+
+
+def _invent(step, rng):
+    """Tasks and instances of Self-Instruct and Alpaca, in the form of each prompt; None for other prompts."""
+
+    def task():
+        return "Explain " + " ".join(rng.choice(WORDS) for _ in range(9)) + "."
+
+    form, base = step.removesuffix("_base"), step.endswith("_base")
+    if form in ("new_instructions", "new_classification"):
+        items = [f"{n}. {task()}" for n in range(9, 16)]
+        return "\n".join(items)[2 if base else 0 :]
+    if form == "is_classification":
+        return rng.choice(["Yes", "No"])
+    pairs = [(task(), rng.choice(WORDS)) for _ in range(2)]
+    if form == "instances_input_first":
+        form = "Example\nText: {}\nOutput: {}" if base else "<input>\n{}\n</input>\n<output>\n{}\n</output>"
+        return "\n".join(form.format(*pair) for pair in pairs)
+    if form == "instances_output_first":
+        form = "Class label: {1}\n{0}" if base else "<output>\n{1}\n</output>\n<input>\n{0}\n</input>"
+        return "\n".join(form.format(*pair) for pair in pairs)
+    rows = [{"instruction": task(), "input": text, "output": output} for text, output in pairs]
+    return json.dumps({"tasks": rows}) if form == "triples" else None
 
 
 def make_seeds(n, answered=lambda i: i % 3 == 0):

@@ -38,6 +38,7 @@ ADVICE = {
     "keyword": "tasks that a text model cannot do: other seeds, or your own --keywords.words",
     "surplus_tasks": "models write more than is read: raise --asked",
     "no_tasks": "replies hold no list: a stronger evolver, or --style base for a model without chat",
+    "unanswered_seed": "seeds are shown with their answers: bring some, or have them written by gen instances",
     "task_unparsed": "tasks of the list cannot be read: a stronger evolver, fewer --asked, or a lower --temperature",
     "task_truncated": "lists are cut: raise --max-new-tokens, or fewer --asked",
     "no_instances": "replies hold no instances: a stronger answerer, or --style base for a model without chat",

@@ -48,7 +48,7 @@ class Alpaca:
     asked: Annotated[int, Meta(ge=1, le=100)] = 20
     """New tasks that each question asks for; no more are read."""
     prompts_per_batch: Annotated[int, Meta(ge=1, le=10000)] = 32
-    """Questions of a batch; with from_pool at most so many: 2 at first, one more for every 8 tasks kept."""
+    """Questions of a batch, at most: 2 at first, one more for every 8 tasks kept."""
     dry_batches: Annotated[int, Meta(ge=1, le=10000)] = 10
     """Batches in a row without anything new until the loop ends."""
     min_words: Annotated[int, Meta(ge=1)] = 4
@@ -58,7 +58,7 @@ class Alpaca:
     banned: tuple[str, ...] = BANNED
     """Words that no new instruction may hold, besides those of the gate's `keywords`."""
     seeds_too: bool = True
-    """Seeds that come with an answer are candidates as well."""
+    """Seeds are samples as well."""
     compat: bool = False
     """Read replies as the published script does, mistakes included; needs style base."""
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
@@ -77,7 +77,7 @@ class Alpaca:
         return (checked(self.prompts, f"alpaca/triples{'_base' if self.style == 'base' else ''}", FILLS),)
 
     def batch(self, seeds: int, made: int) -> int:
-        return min(self.prompts_per_batch, 2 + made // 8) if self.from_pool else self.prompts_per_batch
+        return min(self.prompts_per_batch, 2 + made // 8)
 
     def answer(self, seed: Sample) -> Rollout[Grown]:
         """A seed is in the pool from the beginning, as it is. One without an answer shows no output, so it is none."""

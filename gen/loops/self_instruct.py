@@ -62,7 +62,7 @@ class SelfInstruct:
     max_instances: Annotated[int, Meta(ge=1, le=100)] = 5
     """Instances of each task: so many are asked for, and of more so many drawn."""
     seeds_too: bool = True
-    """Seeds that come with an answer are candidates as well."""
+    """Seeds are samples as well: as they are, or, without an answer, with instances of their own."""
     compat: bool = False
     """Read replies as the published script does, mistakes included; needs style base."""
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None

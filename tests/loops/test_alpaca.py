@@ -67,8 +67,7 @@ def test_what_was_made_is_shown_only_on_demand():
     for rng in range(20):
         asked, _ = draw(Alpaca(from_pool=2), made=MADE, rng=rng)
         assert asked.messages[-1].content.count("Take") == 2
-    assert [Alpaca(prompts_per_batch=9).batch(9, made) for made in (0, 500)] == [9, 9]
-    assert [Alpaca(prompts_per_batch=9, from_pool=1).batch(9, made) for made in (0, 8, 500)] == [2, 3, 9]
+    assert [Alpaca(prompts_per_batch=9).batch(9, made) for made in (0, 8, 500)] == [2, 3, 9]
 
 
 def test_twenty_items_of_which_some_break_each_rule():
