@@ -16,7 +16,7 @@ FLOORS = {
     "gen.blocks": 1, "gen.packing": 1, "gen.segments": 1,
     "gen.engines": 2, "gen.loops": 2, "gen.world": 2, "gen.micro": 2, "filters": 2, "gen.seeds": 2, "prompts": 2,
     "gen.recipe": 3, "gen.plan": 3, "gen.plain": 3, "gen.order": 3, "gen.flow": 3, "gen.crew": 3, "gen.sections": 3, "gen.gate": 3, "gen.assess": 3, "gen.roles": 3, "gen.rounds": 3, "gen.export": 3, "gen.card": 3, "gen.job": 3, "gen.material": 3, "gen.publish": 3, "gen.regate": 3, "gen.recipes": 3,
-    "gen.doctor": 3, "gen.estimate": 3, "gen.scoring": 3,
+    "gen.doctor": 3, "gen.estimate": 3, "gen.evol_stop": 3, "gen.scoring": 3,
     "gen.verb_noun": 0, "gen.bandit": 1, "gen.collapse": 3, "gen.watch": 3,
     "gen.talking": 3, "gen.auto_evol": 3, "gen.paired": 0, "gen.wordings": 3, "gen.tries": 3, "gen.compare": 3,
     "gen.cli": 4, "gen.commands": 4, "gen.flags": 4, "gen.progress": 4, "gen.__main__": 4,

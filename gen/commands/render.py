@@ -63,6 +63,7 @@ ADVICE = {
     "no_better": "rewrites score no higher: a stronger answerer, or --select last",
     "feedback_unparsed": "feedback lacks the asked-for form: a stronger judge, or more --retries",
     "seed_only": "seeds that were shown to the model and are not among the samples (--seeds-too keeps them)",
+    "contaminated": "words in a row that the data of --against have: other seeds, or raise --ngram.n",
     "tests_failed": "answers fail their tests: a stronger answerer, or look at the tests (gen show of one)",
     "tests_timeout": "answers run too long: raise --tests.seconds, or look at one (gen show)",
     "loop_failed": "the loop's own code failed: see `gen show` of such a sample",

@@ -69,11 +69,18 @@ def parse(name: str, rest: Sequence[str], prog: str, extra: Sequence[tuple[str, 
     every = not {"-h", "--help"} & set(rest)  # the flags of each filter are left out of the short help
     rest = ["--help" if a == "--help-all" else a for a in rest]
     rest, weights = _weights(name, rest)
-    base = _base(name, rest, weights)
+    base = _base(name, rest, {**_style(name, rest), **weights})
     cls = flag_class(name, base, extra, every_filter=every)
     about = f"{type(base.params).passport.source}. `--help-all` adds the flags of every filter."
     flags = tyro.cli(cls, args=rest, prog=prog, description=about)
     return to_recipe(base, flags), flags
+
+
+def _style(loop: str, args: Sequence[str]) -> dict[str, str]:
+    """`--style` decides the defaults of other flags, so it is read before them."""
+    given = _value(args, "--style")
+    known = {p.name for p in catalog.parameters(catalog.load(loop, "loop"))}
+    return {"style": given} if given and "style" in known else {}
 
 
 def _weights(loop: str, args: Sequence[str]) -> tuple[list[str], dict[str, dict[str, float]]]:

@@ -1,6 +1,7 @@
 """Evol-Instruct for code as dialogues: its own questions, what fences change, tests that the judge writes."""
 
 import random
+import tomllib
 from collections import Counter
 
 import pytest
@@ -203,3 +204,15 @@ def test_a_row_that_fails_in_round_two_leaves_its_parent_or_leaves_the_chain(pol
     found = Counter(s.lineage.round for s in kept)
     assert [found[r] for r in range(4)] == rows
     assert all(s.response.startswith("```python\n# 20. Write") for s in kept if s.lineage.round)
+
+
+def test_the_style_decides_the_defaults_of_other_flags(capsys):
+    from gen.cli import main
+
+    flags = ["evolve", "--style", "code", "--operations.complexity", "0.1", "--without", "code", "--print-recipe"]
+    assert main(flags) == 0
+    told = tomllib.loads(capsys.readouterr().out)
+    assert told["evolve"]["operations"] == WEIGHTS["code"] | {"complexity": 0.1}
+    assert told["gate"]["filters"] == list(Evolve().default_gate)
+    assert main(["evolve", "--style", "kode", "--print-recipe"]) == 2
+    assert "allowed: general | code" in capsys.readouterr().err
