@@ -54,7 +54,7 @@ def build(loop="self_instruct", target=None, gate=(), **parameters):
 
 def test_ten_seeds_and_three_items_of_which_one_is_new(canned, script, seeds, tmp_path):
     """A near copy of a seed, a banned word and a good task; the good one is shown later and gets its instances."""
-    recipe = build(dry_batches=2, prompts_per_batch=2, seeds_too=False, shown=6, from_pool=2)
+    recipe = build(dry_batches=2, prompts_per_batch=2, shown=6, from_pool=2)
     report, rows = canned(recipe, tmp_path / "run", script)
     assert report.why == "exhausted"
     with Pool.open(tmp_path / "run", readonly=True) as pool:
@@ -70,7 +70,7 @@ def test_ten_seeds_and_three_items_of_which_one_is_new(canned, script, seeds, tm
 
 
 def test_seeds_pass_as_they_are_or_get_instances(canned, script, seeds, tmp_path):
-    _, rows = canned(build(dry_batches=1, prompts_per_batch=1), tmp_path / "run", script)
+    _, rows = canned(build(dry_batches=1, prompts_per_batch=1, seeds_too=True), tmp_path / "run", script)
     told = {row["instruction"]: (row["input"], row["messages"][-1]["content"]) for row in rows}
     answered = {s.instruction: s.response for s in seeds if s.response}
     assert all(told[instruction] == ("", response) for instruction, response in answered.items())
@@ -80,7 +80,7 @@ def test_seeds_pass_as_they_are_or_get_instances(canned, script, seeds, tmp_path
 
 @pytest.mark.parametrize(
     ("loop", "parameters"),
-    [("self_instruct", {"seeds_too": False}), ("self_instruct", {"style": "base", "compat": True}), ("alpaca", {"from_pool": 1})],
+    [("self_instruct", {}), ("self_instruct", {"style": "base", "compat": True, "seeds_too": True}), ("alpaca", {"from_pool": 1})],
 )
 def test_the_dataset_is_the_same_at_any_concurrency_and_of_exactly_the_target(canned, tmp_path, loop, parameters):
     gate = ("keywords", "rouge") if loop == "alpaca" else ()

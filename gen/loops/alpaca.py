@@ -57,8 +57,8 @@ class Alpaca:
     """Most words of a new instruction."""
     banned: tuple[str, ...] = BANNED
     """Words that no new instruction may hold, besides those of the gate's `keywords`."""
-    seeds_too: bool = True
-    """Seeds are samples as well."""
+    seeds_too: bool = False
+    """Seeds are samples as well; a target counts them, too."""
     compat: bool = False
     """Read replies as the published script does, mistakes included; needs style base."""
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None

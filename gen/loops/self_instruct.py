@@ -61,8 +61,9 @@ class SelfInstruct:
     """The first letter of an instruction is made a capital; flatten: and all others small, as published; keep: none."""
     max_instances: Annotated[int, Meta(ge=1, le=100)] = 5
     """Instances of each task: so many are asked for, and of more so many drawn."""
-    seeds_too: bool = True
-    """Seeds are samples as well: as they are, or, without an answer, with instances of their own."""
+    seeds_too: bool = False
+    """Seeds are samples as well: as they are, or, without an answer, with instances of their own. A target counts them,
+    too."""
     compat: bool = False
     """Read replies as the published script does, mistakes included; needs style base."""
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None

@@ -183,7 +183,7 @@ def test_batches_grow_with_what_is_kept_up_to_the_width():
 
 
 def test_two_stages_of_which_the_first_has_a_gate_of_its_own():
-    loop = SelfInstruct(style="base", max_instances=3, seeds_too=False)
+    loop = SelfInstruct(style="base", max_instances=3)
     first, second = loop.parts()
     assert first.loop == loop
     assert first.gate == ("leakage", "keywords", "exact", "rouge")
