@@ -31,6 +31,10 @@ class Bandit:
     _tried: Counter[str] = field(default_factory=Counter)
     _kept: Counter[str] = field(default_factory=Counter)
 
+    def copy(self) -> Bandit:
+        """One that learns on by itself."""
+        return Bandit(self.given, self.tried.copy(), self.kept.copy(), self._tried.copy(), self._kept.copy())
+
     def update(self, domain: str, operation: str, kept: bool) -> None:
         """Learn of one candidate; the order does not matter. Operations that are not given are no choice."""
         if operation in self.given:

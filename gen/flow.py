@@ -11,7 +11,7 @@ from typing import Any
 from gen.rounds import Run
 from gen.seeds.supply import Supply
 
-FINAL = ("complete", "exhausted", "target", "max_tokens")
+FINAL = ("complete", "exhausted", "collapse", "target", "max_tokens")
 """Ends of a stage after which nothing more comes of it, however often the command is given again."""
 
 

@@ -37,6 +37,10 @@ class Recall:
     def vectors(self, sample: Sample) -> Mapping[str, Vector | None]:
         return {}
 
+    def vector(self, sample: Sample) -> Vector | None:
+        """The one that tells what it means, where it has any."""
+        return next(filter(None, self.vectors(sample).values()), None)
+
 
 class Gate:
     """Filters of a recipe, opened: rules as they are, dedup filters as indexes, which remember what must not be

@@ -26,6 +26,7 @@ from gen.crew import Crew, crew_of
 from gen.errors import Interrupted, PoolError, RecipeError, UserError
 from gen.export.files import atomic
 from gen.flow import FINAL, Flow
+from gen.insight import note
 from gen.material import Material, deciding
 from gen.pool import Pool, of_stage
 from gen.publish import PUBLISHED, Report, publish, report_of
@@ -109,6 +110,8 @@ def _note_ends(pool: Pool, recipe: Recipe, crew: Crew, flow: Flow, command: str)
         for name, value in {"models": staff.models, "kinds": staff.kinds, "closed": staff.closed}.items():
             pool.set_state(of_stage(name, number), value)
     for number, run in flow.runs.items():
+        if run.why != "interrupted":
+            note(pool, number, run.watch)
         if run.why in FINAL:
             pool.set_state(of_stage("ended", number), _end_of(recipe, number, run.why))
 
@@ -237,7 +240,8 @@ def _begin(pool: Pool, folder: Path, recipe: Recipe, material: Material, crew: C
 def _goal(recipe: Recipe, why: str) -> dict[str, Any]:
     """What a finished run, or stage, was asked for; asked for the same again, there is nothing to do."""
     budget, stages = recipe.budget, [stage.recipe for stage in recipe.stages]
-    bounds = {} if why == "complete" else {"target": budget.target, "max_tokens": budget.max_tokens}
+    bounds: dict[str, Any] = {} if why == "complete" else {"target": budget.target, "max_tokens": budget.max_tokens}
+    bounds |= {"min_diversity": budget.min_diversity} if why == "collapse" else {}
     more = {"stages": [(s.rounds, s.budget.target) for s in stages]} if len(stages) > 1 else {}
     return json.loads(json.dumps({"why": why, "rounds": recipe.rounds, **bounds, **more}))  # type: ignore[no-any-return]
 

@@ -56,6 +56,9 @@ FUNNEL = """SELECT s.round, s.operation, coalesce(s.failed_by, v."by", ''),
 FROM sample s LEFT JOIN verdict v ON s.failed_for IS NULL AND v.n =
   (SELECT w.n FROM verdict w WHERE w.sample = s.n AND w.gate_run = ? ORDER BY w.keep, w.n LIMIT 1)
 WHERE s.stage = ? GROUP BY 1, 2, 3, 4, 6 ORDER BY 1, 2, 6 DESC, 3, 4"""
+ENDS = """SELECT s.round, s.call, s.operation, s.failed_for IS NULL AND coalesce((SELECT v.keep FROM verdict v
+  WHERE v.sample = s.n AND v.gate_run = ? ORDER BY v.keep, v.n LIMIT 1), 0) FROM sample s
+WHERE s.stage = ? AND (s.round, s.call) >= (?, ?) AND (s.round, s.call) < (?, ?) ORDER BY s.round, s.call, s.place"""
 GROWN_AFTER = "WHERE stage = ? AND (round, call) > (?, ?) ORDER BY round, call LIMIT ?"
 IDS = """SELECT id FROM sample WHERE id >= ? AND id < ? UNION
 SELECT seed_id FROM grown WHERE seed_id >= ? AND seed_id < ? ORDER BY 1 LIMIT 9"""
@@ -244,6 +247,10 @@ class Pool(Journal):
     def whole_funnel(self) -> list[FunnelRow]:
         """The funnel of every stage, each by its newest gate run."""
         return [row for stage in range(self.state("stages", 1)) for row in self.funnel(*self.newest(stage))]
+
+    def ends(self, run: int, stage: int, after: tuple[int, str], before: tuple[int, str]) -> list[tuple[Any, ...]]:
+        """Round, call, operation, whether kept (0 or 1): of candidates from `after` on and before `before`."""
+        return self._rows(ENDS, run, stage, *after, *before)
 
     # --- samples
 

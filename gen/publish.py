@@ -18,6 +18,7 @@ from gen.card import CardFacts, card
 from gen.errors import UserError
 from gen.export.files import atomic
 from gen.export.write import write_dataset
+from gen.insight import noted_alarms
 from gen.material import Material
 from gen.pool import FunnelRow, Pool, of_stage
 from gen.recipe import Recipe
@@ -31,7 +32,7 @@ class Report:
 
     folder: Path
     why: str
-    """complete, target, max_tokens, max_time, interrupted, or `finished` when there was nothing to do."""
+    """complete, target, max_tokens, collapse, max_time, interrupted, or `finished` when there was nothing to do."""
     kept: int
     asked: int
     """Questions that were answered now."""
@@ -43,13 +44,15 @@ class Report:
     """Likelihoods and vectors that were measured now."""
     seconds: float
     funnel: tuple[FunnelRow, ...]
+    alarms: tuple[str, ...] = ()
+    """What collapses."""
 
 
 def report_of(pool: Pool, folder: Path, why: str) -> Report:
     """What the pool says of a run, its newest gate counted."""
     funnel, (_, last) = tuple(pool.whole_funnel()), pool.newest()
     kept = sum(row.count for row in funnel if row.keep and row.stage == last)
-    return Report(folder, why, kept, 0, 0, 0, 0, 0.0, funnel)
+    return Report(folder, why, kept, 0, 0, 0, 0, 0.0, funnel, tuple(noted_alarms(pool)))
 
 
 def publish(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> None:

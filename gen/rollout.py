@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -17,6 +17,7 @@ from gen.core import (
     Likelihood,
     Measurement,
     Request,
+    Sample,
     Scoring,
     Vector,
     derive_seed,
@@ -186,6 +187,14 @@ async def together(*questions: Awaitable[Any]) -> list[Any]:
         if isinstance(one, BaseException):
             raise one
     return found
+
+
+def signed(sample: Sample, engines: Iterable[Engine]) -> Sample:
+    """With the weights that helped to make it, as far as a conversation asked any: those of `engines`."""
+    asked = {f"{e.model}@{e.fingerprint[:8]}": e.license for e in engines}
+    models = [f"{name} ({license})" if license else name for name, license in asked.items()]
+    both = tuple(dict.fromkeys((*sample.lineage.models, *models)))  # of earlier stages, too
+    return replace(sample, lineage=replace(sample.lineage, models=both))
 
 
 def replay(measurement: Measurement[T], engines: Mapping[str, str], journal: Journal) -> T | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gen.adapt import Steady, steering
 from gen.assess import Assessor
 from gen.core import Candidate, Embedder, Engine, Grown, Lineage, Rollout, Sample, Verdict, child, derive_seed, place
 from gen.errors import GenError, Interrupted
@@ -21,18 +22,15 @@ from gen.gate import Admission
 from gen.order import Batches, Order, Turn
 from gen.plan import Recipe
 from gen.pool import GrownRow, Pool
-from gen.rollout import STOPS, Talk, Told, together
+from gen.rollout import STOPS, Talk, Told, signed, together
 from gen.seeds.spool import Spool
 from gen.seeds.supply import Beginning, Supply
+from gen.watch import Watch
 
 GRACE = 30.0
 """Seconds that requests in flight are given when time is up."""
 NOBODY = Sample("", "", Lineage(""))
 """What a conversation grew from that draws from the whole pool."""
-
-
-def _never() -> bool:
-    return False
 
 
 @dataclass(slots=True)
@@ -50,7 +48,7 @@ class Run:
     embedder: Embedder | None = None
     beside: Talk | None = None
     """Of another stage, whose requests in flight count for this one, too."""
-    enough: Callable[[], bool] = _never
+    enough: Callable[[], bool] = bool  # which says no
     """Whether no new conversation is needed for now, since a later stage has plenty to do."""
     talk: Talk = field(init=False)
     heard: list[Callable[[], None]] = field(default_factory=list)
@@ -66,7 +64,9 @@ class Run:
     """The last round that the gate has judged wholly."""
     failures: int = 0
     why: str = ""
-    """Why the stage ended: complete, exhausted, target, max_tokens, max_time, interrupted, enough; empty meanwhile."""
+    """Why the stage ended: complete, exhausted, collapse, target, max_tokens, max_time, interrupted or enough."""
+    watch: Watch = field(init=False)
+    steer: Steady = field(init=False)
     _made: Counter[int] = field(default_factory=Counter)
     """How many samples were kept, by round."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -86,6 +86,9 @@ class Run:
         self.order = Batches(self.seeds) if self.draws else Order(self.seeds)
         if self.draws:
             self.admission.told.append(self.keep)
+        self.watch = Watch(self.admission.recall.vector, self.recipe.budget.min_diversity)
+        self.admission.told.append(self.watch.hear)
+        self.steer = steering(self.recipe.params, self.seeds, self.pool, self.admission.run, self.stage)
         # a quarter more conversations than requests: some are between two questions, in the journal
         self._most = (width := sum(e.width for e in set(self.engines.values()))) + width // 4 + 1
 
@@ -118,7 +121,7 @@ class Run:
             if timer:
                 timer.cancel()
             await self._put_away()
-        while self.why not in ("exhausted", "enough") and await self._judge_some():
+        while self.why not in ("exhausted", "collapse", "enough") and await self._judge_some():
             pass  # what landed meanwhile belongs to the dataset of a stopped run
         if self._error is not None:
             raise self._error
@@ -139,7 +142,7 @@ class Run:
     def _launch(self) -> None:
         # Where measuring is slower than asking, asking waits: what waits to be measured is held in memory.
         while not self.why and len(self._tasks) < self._most and len(self._measuring) < 4 * self._most:
-            if self.enough() or (turn := self.order.pop()) is None:
+            if self.enough() or (turn := self.order.pop(self.steer.may)) is None:
                 return
             self._start(self._turn(turn), self._tasks)
 
@@ -185,7 +188,7 @@ class Run:
         seed, conversation, path = self._conversation(turn)
         told: Told[Grown] = await self.talk.hold(conversation, path)
         grown = told.result or self._failed(seed, told.error)
-        made = [self._signed(c.sample, told.roles) for c in grown.candidates]
+        made = [signed(c.sample, [self.engines[role] for role in told.roles]) for c in grown.candidates]
         name = f"{turn.call}.{{}}".format if self.draws else int  # what grew from a seed is told apart by its parent
         placed = [place(sample, self.stage, turn.round, name(i)) for i, sample in enumerate(made)]
         candidates = tuple(self._own(replace(c, sample=s)) for s, c in zip(placed, grown.candidates, strict=True))
@@ -212,18 +215,11 @@ class Run:
             return NOBODY, loop.draw(self.seeds, made, rng), path
         seed = self.pool.heirs(self.stage, turn.round - 1, turn.parent)[turn.heir]
         rng = random.Random(derive_seed(self.recipe.seed, self.stage, turn.round, seed.id, "rng"))
-        return seed, loop.grow(seed, rng), (self.stage, turn.round, seed.id)
+        return seed, self.steer.loop_for(turn, loop).grow(seed, rng), (self.stage, turn.round, seed.id)
 
     def _made_until(self, round: int) -> int:
         """Samples that were made and kept up to a round that is wholly judged."""
         return sum(self._made[r] for r in range(1, round + 1))
-
-    def _signed(self, sample: Sample, roles: Sequence[str]) -> Sample:
-        """With the weights that helped to make it, as far as this conversation asked any."""
-        engines = {f"{e.model}@{e.fingerprint[:8]}": e.license for e in (self.engines[role] for role in roles)}
-        models = [f"{name} ({license})" if license else name for name, license in engines.items()]
-        both = tuple(dict.fromkeys((*sample.lineage.models, *models)))  # of earlier stages, too
-        return replace(sample, lineage=replace(sample.lineage, models=both))
 
     def _failed(self, seed: Sample, error: str) -> Grown:
         """A conversation whose own code failed: one dropped candidate; too many of them end the run."""
@@ -263,10 +259,16 @@ class Run:
             for tell in self.heard:
                 tell()
             return True
+        if not self.admission.spent():
+            self.steer.judged_to = before
+            self._launch()
         if self.admission.spent() or before < border or (front is None and self.round >= self.recipe.rounds):
             self._awaited = before
             return False
         self.round += 1
+        more = self.draws or self.round < self.recipe.rounds
+        if more and await asyncio.to_thread(self.watch.stops, self.round):
+            self.stop("collapse")
         self._round_done()
         return True
 

@@ -110,6 +110,8 @@ class Budget:
     """Stop after this many generated tokens, counted in canonical order."""
     target: Annotated[int, Meta(ge=1)] | None = None
     """Stop at exactly this many kept samples, counted in canonical order."""
+    min_diversity: Annotated[float, Meta(gt=0, le=1)] | None = None
+    """Stop after a round in which some measure of diversity is below this share of the first round's, such as 0.5."""
     max_time: Annotated[float, Meta(gt=0)] | None = None
     """Stop after this many minutes; the one bound that is not deterministic."""
 

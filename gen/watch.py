@@ -36,7 +36,7 @@ MEANS = {
 
 
 class Alarm(NamedTuple):
-    period: str
+    rounds: str
     measure: str
     first: float
     now: float
@@ -44,20 +44,27 @@ class Alarm(NamedTuple):
     """What fell, from what to what, and what to do."""
 
 
+class Measured(NamedTuple):
+    """One round, or several in a row where one alone kept too few to be compared, and every measure of it."""
+
+    rounds: str
+    kept: int
+    scores: Mapping[str, Score]
+
+
 @dataclass(slots=True)
 class Period:
-    """One round, or several in a row where one alone keeps too few to be compared."""
+    """What is held of such rounds."""
 
     first: int
     last: int
     least: int
     """Samples that it is to have before the next one begins."""
     kept: int = 0
-    scores: Mapping[str, Score] = field(default_factory=dict)
     _lowest: list[tuple[int, int, Row]] = field(default_factory=list)
 
     @property
-    def name(self) -> str:
+    def rounds(self) -> str:
         return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
 
     @property
@@ -87,10 +94,12 @@ class Watch:
     """`hear` of every kept sample, then ask. `vector` finds what the gate compared."""
 
     vector: Callable[[Sample], Vector | None] = no_vector
+    bound: float | None = None
+    """Share of the first period's diversity at which to stop."""
     periods: list[Period] = field(default_factory=list)
     lowest: float = 1.0
     """The least that any measure of diversity came to in a whole period, as a share of the first."""
-    _seen: int = 0
+    _asked: int = -1
 
     def hear(self, sample: Sample) -> None:
         """In canonical order."""
@@ -103,22 +112,20 @@ class Watch:
         now.last = round
         now.add(sample, self.vector)
 
-    def measured(self, until: int | None = None) -> list[Period]:
+    def measured(self, until: int | None = None) -> list[Measured]:
         """The periods, each with its scores; `until`: only those that are whole when this round has ended."""
         chosen = [p for p in self.periods if until is None or (p.full and p.last <= until)]
-        for period, scores in zip(chosen, measure([p.rows for p in chosen]), strict=True):
-            period.scores = scores
-        return chosen
+        found = zip(chosen, measure([p.rows for p in chosen]), strict=True)
+        return [Measured(p.rounds, p.kept, scores) for p, scores in found]
 
-    def round_done(self, round: int) -> float:
-        """The share of the first period's diversity that the worst one came to; to be asked after every round."""
-        whole = [p for p in self.periods if p.full and p.last <= round]
-        if len(whole) > max(1, self._seen):
-            self._seen = len(whole)
-            chosen = self.measured(round)
-            shares = [share for later in chosen[1:] for share in fallen(chosen[0].scores, later.scores).values()]
-            self.lowest = min(self.lowest, *shares) if shares else self.lowest
-        return self.lowest
+    def stops(self, round: int) -> bool:
+        """Whether some measure of diversity of a later period was below `bound` of the first period's; to be asked when
+        a round is done, and answered by what was known when each round was done."""
+        for done in range(self._asked + 1, round + 1) if self.bound is not None and self.lowest >= self.bound else ():
+            first, *later = self.measured(done) or [Measured("", 0, {})]
+            shares = [share for now in later for share in fallen(first.scores, now.scores).values()]
+            self._asked, self.lowest = done, min(self.lowest, *shares) if shares else self.lowest
+        return self.bound is not None and self.lowest < self.bound
 
 
 def fallen(first: Mapping[str, Score], later: Mapping[str, Score]) -> dict[str, float]:
@@ -127,33 +134,33 @@ def fallen(first: Mapping[str, Score], later: Mapping[str, Score]) -> dict[str, 
     return {name: now / then for name, (then, now) in both.items() if then and now is not None}
 
 
-def alarms(periods: Sequence[Period], share: float = ALARM) -> list[Alarm]:
-    """What fell below a share of what it was in the first period, at its lowest; and lengths that drift."""
+def alarms(seen: Sequence[Measured], share: float = ALARM) -> list[Alarm]:
+    """What fell below a share of what it was at first, at its lowest; and lengths that drift."""
     found = []
     for name in MEANS:
-        for base in periods[:1] if name in DIVERSITY else periods[1:2]:
-            found += _alarm(name, base, [p for p in periods if p.first > base.last], share)
+        at = 0 if name in DIVERSITY else 1
+        found += _alarm(name, seen[at], seen[at + 1 :], share) if len(seen) > at else []
     return found
 
 
-def _alarm(name: str, base: Period, later: Iterable[Period], share: float) -> list[Alarm]:
-    """The worst of the later periods, if it is bad enough."""
+def _alarm(name: str, base: Measured, later: Iterable[Measured], share: float) -> list[Alarm]:
+    """The worst of the later rounds, if it is bad enough."""
     then = base.scores[name].value
     if not then:
         return []
     low, high = (share, math.inf) if name in DIVERSITY else (SHORTER, LONGER)
-    values = ((p, p.scores[name].value) for p in later)
-    bad = [(p, now) for p, now in values if now is not None and not low <= now / then <= high]
+    values = ((m.rounds, m.scores[name].value) for m in later)
+    bad = [(rounds, now) for rounds, now in values if now is not None and not low <= now / then <= high]
     if not bad:
         return []
-    period, now = max(bad, key=lambda pair: abs(pair[1] - then))
+    rounds, now = max(bad, key=lambda pair: abs(pair[1] - then))
     meaning, advice = MEANS[name]
-    change = f"{name} {'fell' if now < then else 'rose'} from {then:.3g} (round {base.name}) to {now:.3g}"
-    return [Alarm(period.name, name, then, now, f"round {period.name}: {meaning}: {change}; {advice}")]
+    change = f"{name} {'fell' if now < then else 'rose'} from {then:.3g} (round {base.rounds}) to {now:.3g}"
+    return [Alarm(rounds, name, then, now, f"round {rounds}: {meaning}: {change}; {advice}")]
 
 
-def watched(kept: Iterable[Sample], vector: Callable[[Sample], Vector | None]) -> list[Period]:
-    """The periods of what was kept, in canonical order, with their scores."""
+def watched(kept: Iterable[Sample], vector: Callable[[Sample], Vector | None]) -> list[Measured]:
+    """The rounds of what was kept, in canonical order, with their scores."""
     watch = Watch(vector)
     for sample in kept:
         watch.hear(sample)

@@ -133,8 +133,8 @@ def hold():
             engines = dict.fromkeys(ROLES, engine or Scripted(write, width=width))
             with Pool.open(folder) as pool:
                 admission = Admission(Gate(plain), 1, recipe.budget)
-                admission.restore(pool)
                 run = Run(recipe, seeds, pool, engines, admission)
+                admission.restore(pool)
                 if on_run:
                     on_run(run)
                 await run.execute()

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted(p for room in ("gen", "filters") for p in (ROOT / room).rglob("*.py"))
 FLOORS = {
+    "gen.adapt": 3, "gen.insight": 3,
     "gen": 0, "gen.core": 0, "gen.errors": 0, "gen.text": 0, "gen.remarks": 0, "gen.fences": 0, "gen.licences": 0,
     "gen.catalog": 1, "gen.prompts": 1, "gen.rollout": 1, "gen.pool": 1,
     "gen.store": 1, "gen.codec": 1, "gen.journal": 1, "gen.loop": 1,

@@ -11,7 +11,7 @@ import pytest
 
 from gen.collapse import DIVERSITY
 from gen.core import Lineage, Sample, Score
-from gen.watch import MEANS, Period, Watch, alarms, watched
+from gen.watch import MEANS, Measured, Watch, alarms, watched
 
 
 def no_vector(sample):
@@ -38,17 +38,18 @@ def test_every_measure_has_its_words():
 def test_rounds_that_are_too_small_are_taken_together(tasks):
     kept = [s for r, n in enumerate([40, 10, 15, 30, 5]) for s in round_of(tasks(n), r)]
     found = watched(kept, no_vector)
-    assert [(p.name, p.kept, p.full) for p in found] == [("0", 40, True), ("1-2", 25, True), ("3", 30, True), ("4", 5, False)]
+    assert [(m.rounds, m.kept) for m in found] == [("0", 40), ("1-2", 25), ("3", 30), ("4", 5)]
     assert found[-1].scores["distinct_2"].value is None
 
 
 def test_a_period_keeps_up_with_the_first_and_with_all_before(tasks):
     kept = [s for r, n in enumerate([1000, *[60] * 40]) for s in round_of(tasks(n), r)]
-    found = watched(kept, no_vector)
-    assert found[0].least == 20
-    assert found[1].least == 125
-    assert len(found) < 20
-    assert all(len(p.rows) <= 500 for p in found)
+    watch = Watch(no_vector)
+    for sample in kept:
+        watch.hear(sample)
+    assert [p.least for p in watch.periods[:2]] == [20, 125]
+    assert len(watch.periods) < 20
+    assert all(len(p.rows) <= 500 for p in watch.periods)
 
 
 def test_periods_do_not_change_as_the_run_goes_on(tasks):
@@ -57,7 +58,7 @@ def test_periods_do_not_change_as_the_run_goes_on(tasks):
     for r in range(12):
         for s in kept[33 * r : 33 * (r + 1)]:
             watch.hear(s)
-        names.append([p.name for p in watch.periods if p.full])
+        names.append([p.rounds for p in watch.periods if p.full])
     assert all(earlier == later[: len(earlier)] for earlier, later in itertools.pairwise(names))
 
 
@@ -87,47 +88,60 @@ def test_near_neighbours_and_crowded_topics_raise_alarms(tasks):
         rows[s.id] = (row / np.linalg.norm(row)).astype("<f2").tobytes()
     found = {a.measure: a for a in alarms(watched(kept, vector))}
     assert {"distance", "occupancy"} <= found.keys()
-    assert found["occupancy"].period == "2"
+    assert found["occupancy"].rounds == "2"
 
 
-def periods(name, *values):
+def measured(name, *values):
     empty = {m: Score(m, None, "?") for m in MEANS}
-    return [Period(i, i, 20, 50, {**empty, name: Score(name, v)}) for i, v in enumerate(values)]
+    return [Measured(str(i), 50, {**empty, name: Score(name, v)}) for i, v in enumerate(values)]
 
 
-@pytest.mark.parametrize(("name", "values", "period"), [
+@pytest.mark.parametrize(("name", "values", "rounds"), [
     ("distinct_1", (1.0, 0.7), None), ("distinct_1", (1.0, 0.69), "1"), ("distinct_1", (1.0, 0.5, 0.6, 0.9), "1"),
     ("distinct_1", (0.5, 0.9), None), ("distinct_1", (0.0, 0.0), None), ("distinct_1", (None, 0.1), None),
     ("task_words", (10, 100), None), ("task_words", (10, 30, 120), None), ("task_words", (10, 30, 121), "2"),
     ("task_words", (10, 30, 14), "2"), ("answer_words", (10, 30, None, 15), None), ("answer_words", (9, 30, 14, 200), "3"),
 ])  # fmt: skip
-def test_thresholds(name, values, period):
-    found = alarms(periods(name, *values))
-    assert [a.period for a in found] == ([] if period is None else [period])
+def test_thresholds(name, values, rounds):
+    found = alarms(measured(name, *values))
+    assert [a.rounds for a in found] == ([] if rounds is None else [rounds])
     assert not found or ("rose" if found[0].now > found[0].first else "fell") in found[0].text
 
 
 def test_a_share_may_be_given():
-    assert not alarms(periods("distance", 1.0, 0.6), 0.5)
-    assert alarms(periods("distance", 1.0, 0.6), 0.7)
+    assert not alarms(measured("distance", 1.0, 0.6), 0.5)
+    assert alarms(measured("distance", 1.0, 0.6), 0.7)
 
 
 def test_the_watch_answers_alike_whether_it_heard_more_or_not(tasks):
     """A run that goes on hears at once what an earlier process kept, beyond the round that it is asked about."""
     rounds = [round_of(tasks(40), 0), round_of(tasks(40), 1), round_of(tasks(4) * 10, 2), round_of(tasks(40), 3)]
-    step, told = Watch(no_vector), []
+    step, told = Watch(no_vector, 0.5), []
     for r, samples in enumerate(rounds):
         for s in samples:
             step.hear(s)
-        told.append(step.round_done(r))
-    whole = Watch(no_vector)
+        told.append((step.stops(r), step.lowest))
+    whole = Watch(no_vector, 0.5)
     for s in (s for r in rounds for s in r):
         whole.hear(s)
-    assert [whole.round_done(r) for r in range(4)] == told
-    assert told[0] == 1.0
-    assert told[1] > 0.9
-    assert told[2] < 0.5
-    assert told[3] == told[2]
+    assert [(whole.stops(r), whole.lowest) for r in range(4)] == told
+    assert [stop for stop, _ in told] == [False, False, True, True]
+    assert told[0][1] == 1.0
+    assert told[1][1] > 0.9
+    assert told[2][1] < 0.5
+    late = Watch(no_vector, 0.5)
+    for s in (s for r in rounds for s in r):
+        late.hear(s)
+    assert late.stops(3), "what was known when the third round was done still counts"
+    assert late.lowest == told[2][1]
+
+
+def test_without_a_bound_nothing_is_measured_while_the_run_goes_on(tasks, monkeypatch):
+    watch = Watch(no_vector)
+    for s in [*round_of(tasks(40), 0), *round_of(tasks(4) * 10, 1)]:
+        watch.hear(s)
+    monkeypatch.setattr("gen.watch.measure", lambda rounds: pytest.fail("it measured"))
+    assert not watch.stops(1)
 
 
 def test_real_rounds_raise_no_alarm_and_real_collapse_does(shared):
@@ -139,4 +153,4 @@ def test_real_rounds_raise_no_alarm_and_real_collapse_does(shared):
     third = [replace(random.Random(i).choice(few), id=s.id, lineage=s.lineage) if i >= 300 and i % 5 < 2 else s for i, s in enumerate(real)]
     found = alarms(watched(third, no_vector))
     assert {"distinct_2", "distinct_3", "verb_noun"} <= {a.measure for a in found}
-    assert {a.period for a in found} == {"3"}
+    assert {a.rounds for a in found} == {"3"}

@@ -11,9 +11,12 @@ from rich.rule import Rule
 from rich.tree import Tree
 from tyro.conf import Positional
 
+from gen import recipe as recipes
 from gen.commands import render
+from gen.commands.diversity import show as show_diversity
 from gen.core import Completion, Request, Sample, Verdict
 from gen.errors import UserError
+from gen.insight import as_json, diversity, operations
 from gen.job import open_run
 from gen.pool import Pool, of_stage
 
@@ -32,13 +35,16 @@ def funnel(folder: Positional[Path], gate_run: int = 0, json: bool = False) -> i
         if not 0 <= gate_run <= last:
             raise UserError(f"{folder}: no gate run {gate_run}; expected 1 to {last}, or 0 for the newest")
         rows = pool.funnel(gate_run, stage) if gate_run else pool.whole_funnel()
+        recipe = recipes.read(folder / "recipe.toml") if not gate_run else None
+        found, learned = (diversity(pool, recipe), operations(pool, recipe)) if recipe else ([], [])
     if json:
-        render.print_json(rows)
+        render.print_json({"funnel": rows, "diversity": as_json(found), "operations": as_json(learned)})
         return 0
     console = Console(highlight=False)
     console.print(render.funnel_table(rows))
     for line in render.advice(rows):
         console.print(line, markup=False, soft_wrap=True)
+    show_diversity(console, found, learned)
     return 0
 
 

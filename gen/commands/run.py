@@ -27,7 +27,8 @@ from gen.regate import regate as judge_again
 NOTES = Console(stderr=True, highlight=False)
 ENDS = {
     "complete": "complete", "finished": "already finished: nothing to do (more --rounds or a larger budget goes on)",
-    "target": "target met", "exhausted": "nothing new came any more (more varied seeds help, or more --temperature)",
+    "target": "target met", "collapse": "stopped: diversity fell below --min-diversity",
+    "exhausted": "nothing new came any more (more varied seeds help, or more --temperature)",
     "max_tokens": "token budget met", "max_time": "time is up; the same command goes on",
     "interrupted": "stopped; the same command goes on", "regated": "judged again",
 }  # fmt: skip
@@ -197,7 +198,7 @@ def _say(report: Report, *, json: bool) -> None:
             f"{report.measured:,} measurements, {report.tokens:,} tokens generated in {report.seconds:.0f} s",
             markup=False, soft_wrap=True,
         )  # fmt: skip  # fmt: skip
-    for line in render.advice(report.funnel):
+    for line in (*render.advice(report.funnel), *report.alarms):
         console.print(line, markup=False, soft_wrap=True)
     console.print(f"Look closer: gen funnel {report.folder}; gen show {report.folder} ID", markup=False, soft_wrap=True)
 

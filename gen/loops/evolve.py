@@ -58,6 +58,10 @@ class Evolve:
     operations: Mapping[str, float] = field(default_factory=WEIGHTS["general"].copy)
     """Weight of each operation, a file prompts/evolve/NAME.jinja (style code: prompts/code/NAME.jinja), so that a new
     one needs no code. The defaults are those of the style."""
+    adapt: bool = field(default=False, metadata={"later": True})
+    """Let weights follow what passes the gate, by the seed's domain (its column domain or category); see gen funnel."""
+    adapt_block: Annotated[int, Meta(ge=1, le=100_000)] = field(default=64, metadata={"later": True})
+    """Conversations that share their weights, which come from all blocks but the one before."""
     min_added: Annotated[int, Meta(ge=0, le=1000)] = 10
     """Words that an in-depth rewrite is asked to add, at least."""
     max_added: Annotated[int, Meta(ge=1, le=1000)] = 20

@@ -1,0 +1,71 @@
+"""What a run tells beyond its funnel: kept with the run, measured anew where the gate has moved on, and what is printed."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from gen import recipe as recipes
+from gen.commands.diversity import show
+from gen.engines.scripted import Scripted
+from gen.insight import as_json, diversity, note, noted_alarms, operations
+from gen.pool import Pool
+from gen.watch import watched
+
+
+@pytest.fixture
+def ran(tmp_path, seeds, hold, write):
+    law = [replace(s, meta={"domain": "law"} if i % 2 else {}) for i, s in enumerate(seeds)]
+    return hold(tmp_path / "run", law, engine=Scripted(write, width=8), rounds=3, evolve={"adapt": True, "adapt_block": 5})
+
+
+RECIPE = recipes.build({"evolve": {"adapt": True, "adapt_block": 5}})
+
+
+def test_what_was_noted_is_what_would_be_measured(tmp_path, ran):
+    run, kept = ran
+    with Pool.open(tmp_path / "run") as pool:
+        anew = diversity(pool, RECIPE)
+        assert anew[0].seen == watched(kept, lambda _: None)
+        note(pool, 0, run.watch)
+        assert diversity(pool, RECIPE) == anew
+        assert noted_alarms(pool) == [a.text for a in anew[0].alarms]
+
+
+def test_what_was_noted_of_another_gate_counts_no_more(tmp_path, ran):
+    run, _ = ran
+    with Pool.open(tmp_path / "run") as pool:
+        note(pool, 0, run.watch)
+        pool.set_state("gate_run", 2)
+        assert diversity(pool, RECIPE) == []
+        assert noted_alarms(pool) == []
+
+
+def test_operations_add_up_to_the_funnel(tmp_path, ran):
+    with Pool.open(tmp_path / "run") as pool:
+        [found] = operations(pool, RECIPE)
+        rows = [r for r in pool.funnel(1) if r.round]
+        assert {t.domain for t in found.tallies} == {"", "law"}
+        assert sum(t.tried for t in found.tallies) == sum(r.count for r in rows)
+        assert sum(t.kept for t in found.tallies) == sum(r.count for r in rows if r.keep)
+        for domain in ("", "law"):
+            assert sum(t.now for t in found.tallies if t.domain == domain) == pytest.approx(1)
+        assert operations(pool, recipes.build({})) == []
+
+
+def test_it_is_printed_and_named_in_json(tmp_path, ran):
+    with Pool.open(tmp_path / "run") as pool:
+        found, learned = diversity(pool, RECIPE), operations(pool, RECIPE)
+    console = Console(width=80, file=io.StringIO())
+    show(console, found, learned)
+    text = console.file.getvalue()
+    assert "diversity, all rounds at the size of the smallest:" in text
+    assert "round  kept  distinct-1" in text
+    assert "- topics, nearest: no vectors: `semantic` measured none of these" in text
+    assert "17% -> " in text
+    assert all(len(line) <= 80 for line in text.splitlines() if line.startswith(("round  ", "  0-1  ")))
+    [one] = as_json(found)
+    assert one["seen"][0]["rounds"] == "0-1", "of the seeds, fewer than twenty have a good answer"
+    assert one["seen"][0]["scores"]["distinct_1"].value > 0
+    assert as_json(learned)[0]["tallies"][0].keys() == {"domain", "operation", "tried", "kept", "rate", "first", "now"}
