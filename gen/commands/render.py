@@ -125,7 +125,15 @@ def _ends(rows: Sequence[FunnelRow]) -> tuple[int, Counter[str], int]:
 
 
 def advice(rows: Sequence[FunnelRow]) -> list[str]:
-    """What took the largest shares and what to change, when little or nothing was kept."""
+    """What took the largest shares and what to change, when little or nothing was kept by a stage."""
+    stages = sorted({r.stage for r in rows})
+    if len(stages) < 2:
+        return _advice(rows)
+    told = {stage: _advice([r for r in rows if r.stage == stage]) for stage in stages}
+    return [f"stage {stage + 1}: {line}" for stage, lines in told.items() for line in lines]
+
+
+def _advice(rows: Sequence[FunnelRow]) -> list[str]:
     kept, reasons, pending = _ends(rows)
     total = kept + reasons.total()
     if not total and pending:
@@ -138,7 +146,8 @@ def advice(rows: Sequence[FunnelRow]) -> list[str]:
         f"{count / total:.0%} {reason}: {ADVICE.get(reason, '`gen show` one of them')}"
         for reason, count in reasons.most_common(3)
     ]
-    return [f"only {kept:,} of {total:,} candidates were kept:", *share]
+    few = f"only {kept:,} of {total:,} candidates were kept:"
+    return [few if kept else f"nothing was kept of {total:,} candidates:", *share]
 
 
 def print_json(value: Any) -> None:

@@ -1,5 +1,5 @@
-"""Instruction backtranslation: a text that a person wrote is the answer, a model writes the instruction to it
-(self-augmentation), then a judge rates each pair and only the best are kept (self-curation); arXiv 2308.06259.
+"""Instruction backtranslation: a model writes the instructions that texts of people answer. Self-augmentation makes a
+pair of every text, then a judge rates each pair and only the best are kept: self-curation (arXiv 2308.06259).
 
     piece of a document  ->  instruction          part 0
     pair  ->  rated 1 to 5                        one part each pass, over the whole of part 0

@@ -1,5 +1,5 @@
-"""Self-curation: a judge rates how good each answer is as an example, 1 to 5 (arXiv 2308.06259, section 2.3). What is
-kept is decided by the filter `rating`, so that `gen regate` moves the bound and asks nothing.
+"""Self-curation: a judge rates each answer of a dataset as an example, from 1 to 5. What is kept is decided by the
+filter `rating`, so that `gen regate` moves the bound and asks nothing (arXiv 2308.06259, section 2.3).
 
     pair  ->  reasons, then a score  ->  (no score: the score alone)
 

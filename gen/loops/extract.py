@@ -1,5 +1,5 @@
-"""Extract, then generate: out of a document a model pulls the passage that could be an answer, and writes the
-instruction to it (David vs Goliath, arXiv 2308.12711). What is no copy from the document is dropped.
+"""Extract, then generate: passages of documents become answers, a model writes the instructions. It pulls out what
+could be an answer first; what is no copy from the document is dropped (David vs Goliath, arXiv 2308.12711).
 
     window of a document  ->  passage (hint: keywords, a sentence, or none)  ->  instruction
 

@@ -123,7 +123,9 @@ def test_where_nothing_is_good_enough_the_run_ends_and_says_so(place, capsys, ju
     assert run(judge=judge) == 0
     assert kept(place)[0] == []
     assert funnel(place)[1, reason] == 3
-    assert "0 samples kept" in " ".join(capsys.readouterr().out.split())
+    told = " ".join(capsys.readouterr().out.split())
+    assert "complete: 0 samples kept" in told
+    assert f"stage 2: nothing was kept of 3 candidates: stage 2: 100% {reason}:" in told
 
 
 def test_what_is_shown_of_a_pair_names_its_place_and_its_rating(place, capsys):
