@@ -30,7 +30,7 @@ def write(request):
     """A plausible model: rewrites add words, one judgement in five says Equal, one answer in ten is cut."""
     rng, text = random.Random(request.seed), request.messages[-1].content
     words = " ".join(rng.choice(WORDS) for _ in range(10))
-    if reply := _invent(request.step, rng):
+    if reply := _invent(request.step, rng) or _review(request.step, rng, words):
         return reply
     if request.role == "evolver":
         task = text.split("<task>\n")[-1].split("\n</task>")[0]
@@ -40,6 +40,18 @@ def write(request):
         return rng.choice(["Equal", "Not equal", "Not equal", "Not equal", "Not equal"])
     reply = f"It is the {words}."
     return Completion(reply, "length", completion_tokens=12) if rng.random() < 0.1 else reply
+
+
+def _review(step, rng, words):
+    """Reviews of answers, every other one content, and better answers; None for other prompts."""
+    fine = rng.random() < 0.5
+    if step == "feedback":
+        notes = f"<change>\n{'none' if fine else 'Name ' + words}\n</change>\n<add>\nnone\n</add>"
+        return f"{notes}\n<scores>\ncorrectness: 4\ncompleteness: 3\nclarity: 5\n</scores>"
+    if step == "critique":
+        verdict = "Revision is not needed." if fine else "Revision is needed."
+        return f"<comments>\nName {words}.\n</comments>\n<score>\n{9 if fine else 4}\n</score>\n<verdict>\n{verdict}\n</verdict>"
+    return f"<answer>\nIt is {words}.\n</answer>" if step in ("rewrite", "revise") else None
 
 
 def _invent(step, rng):

@@ -61,6 +61,8 @@ ADVICE = {
     "hollow_answer": "answers say nothing: another answerer",
     "no_change_needed": "the judge has nothing to note: that is an end, not a fault; --seeds-too keeps them",
     "no_better": "rewrites score no higher: a stronger answerer, or --select last",
+    "verdict_missing": "critiques end without a verdict: a stronger judge, or --on-missing revise",
+    "gold_leak": "the teacher gives the right answer away: a stronger judge, or more --retries",
     "feedback_unparsed": "feedback lacks the asked-for form: a stronger judge, or more --retries",
     "seed_only": "seeds that were shown to the model and are not among the samples (--seeds-too keeps them)",
     "contaminated": "words in a row that the data of --against have: other seeds, or raise --ngram.n",

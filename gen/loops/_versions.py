@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from gen import text
-from gen.core import Completion, Request, Sample
+from gen.core import Candidate, Completion, Request, Sample, Verdict, child
 from gen.errors import ParseError
 from gen.loops._common import unfinished
 from gen.remarks import find_remark
@@ -27,6 +27,27 @@ class Criticised(Protocol):
 
 
 V = TypeVar("V", bound=Criticised)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why an answer is mended no further. With a reply: it was paid for and came to nothing."""
+
+    reason: str
+    reply: Completion | None = None
+    answer: str | None = None
+    """What the reply had as answer."""
+
+    def failure(self, seed: Sample, by: str) -> tuple[Candidate, ...]:
+        """What came to nothing, as a candidate that says why."""
+        if self.reply is None:
+            return ()
+        lost = child(seed, by, seed.instruction, input=seed.input, response=self.answer)
+        return (Candidate(lost, drop(by, self.reason, self.reply.note or self.reply.text)),)
+
+
+def drop(by: str, reason: str, passage: str = "") -> Verdict:
+    return Verdict(False, reason, by, note=" ".join(passage.split())[:120])
 
 
 def context(sample: Sample) -> str:
@@ -51,27 +72,24 @@ def drafted(seed: Sample, request: Request) -> Talk[tuple[Sample, str]]:
 
 def mended(
     ask: Callable[[Sequence[V], int], Request], versions: Sequence[V], read: Callable[[Completion], T], what: str,
-    retries: int, again: Sequence[str] = (),
-) -> Talk[tuple[T | None, Completion, str]]:
+    retries: int, *, cut_too: bool = False,
+) -> Talk[tuple[T | None, Completion, End | None]]:
     """Put one question about `versions` until its reply can be read; returns what was read, the reply, and why
     nothing was read. Where all does not fit the context, the oldest version is left out. A reply that `read` refuses
-    (ParseError), or whose finish is in `again`, is asked for `retries` times more."""
+    (ParseError) is asked for `retries` times more. With `cut_too`, `read` sees replies cut at max_tokens as well."""
     attempt = 0
     while True:
         [reply] = yield [ask(versions, attempt)]
         if reply.finish == "overlong" and len(versions) > 1:
             versions = versions[1:]
             continue
-        failure = _cut(reply, what)
-        if not failure:
-            try:
-                return read(reply), reply, ""
-            except ParseError as error:
-                failure = error.reason
-        elif reply.finish not in again:
-            return None, reply, failure
-        if attempt == retries:
-            return None, reply, failure
+        if (failure := _cut(reply, what)) and not (cut_too and reply.finish == "length"):
+            return None, reply, End(failure, reply)
+        try:
+            return read(reply), reply, None
+        except ParseError as error:
+            if attempt == retries:
+                return None, reply, End(error.reason, reply)
         attempt += 1
 
 

@@ -16,12 +16,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta
 
 from gen.catalog import component
-from gen.core import Candidate, Completion, Grown, Request, Rollout, Sample, Verdict, child
+from gen.core import Candidate, Completion, Grown, Request, Rollout, Sample, child
 from gen.errors import ParseError, PromptError, RecipeError, nearest
 from gen.loop import RULES
 from gen.loops._common import checked
 from gen.loops._notes import Version, fields, has_phrase, notes, read_scores
-from gen.loops._versions import Talk, bad_answer, context, drafted, mended, with_meta
+from gen.loops._versions import End, Talk, bad_answer, context, drafted, drop, mended, with_meta
 from gen.prompts import Prompt, Prompts, parse_sections
 from gen.remarks import strip_remarks
 
@@ -133,28 +133,27 @@ class Refine:
         if not (seed.response or "").strip():
             first, failure = yield from drafted(seed, self._ask("draft", seed))
             if failure:
-                return Grown((Candidate(first, drop(failure, (first.response or "")[:120])),), ())
-        versions, why = yield from self._versions(first)
-        return Grown((self._result(seed, first, versions, why),), ())
+                return Grown((Candidate(first, drop("refine", failure, first.response or "")),), ())
+        versions, end = yield from self._versions(first)
+        return Grown((*self._result(seed, first, versions, end), *end.failure(seed, "refine")), ())
 
-    def _versions(self, first: Sample) -> Talk[tuple[list[Version], str]]:
+    def _versions(self, first: Sample) -> Talk[tuple[list[Version], End]]:
         """Every version, and why there are no more."""
         versions, reviewed = [Version(first.response or "", first.reasoning)], self.feedback == "specific"
         while True:
             full = len(versions) > self.max_refines
             if full and not (self.score_final or self.select == "best"):
-                return versions, "max_refines"
+                return versions, End("max_refines")
             if reviewed and not self.fused:
-                versions[-1], why = yield from self._review(first, versions)
-                if full or why:
-                    return versions, "stop_signal" if versions[-1].done else "max_refines" if full else why
+                versions[-1], end = yield from self._review(first, versions)
+                if full or end:
+                    return versions, end or End("max_refines")
             elif self.feedback == "generic":
                 versions[-1] = replace(versions[-1], feedback=self.generic_feedback)
-            why = yield from self._rewrite(first, versions)
-            if why:
-                return versions, why
+            if end := (yield from self._rewrite(first, versions)):
+                return versions, end
 
-    def _review(self, seed: Sample, versions: Sequence[Version]) -> Talk[tuple[Version, str]]:
+    def _review(self, seed: Sample, versions: Sequence[Version]) -> Talk[tuple[Version, End | None]]:
         """The last version with its notes, and why it is not rewritten; empty where it is."""
         prompt, last = self.prompts.get("refine/feedback"), versions[-1]
 
@@ -162,10 +161,12 @@ class Refine:
             return self._ask("feedback", seed, len(versions) - 1, attempt, answer=shown[-1].answer)
 
         def read(reply: Completion) -> Version:
+            if reply.finish == "length":
+                raise ParseError("feedback_truncated", "cut at max_tokens")
             return self._noted(last, _sections(reply, prompt, "feedback_unparsed"), prompt)
 
-        noted, _, why = yield from mended(ask, [last], read, "feedback", self.retries, again=("length",))
-        return noted or last, "stop_signal" if noted and noted.done else why
+        noted, _, end = yield from mended(ask, [last], read, "feedback", self.retries, cut_too=True)
+        return noted or last, End("stop_signal") if noted and noted.done else end
 
     def _noted(self, version: Version, found: Mapping[str, str], prompt: Prompt) -> Version:
         """The version with what was noted of it."""
@@ -183,7 +184,7 @@ class Refine:
         }  # fmt: skip
         return replace(noted, done=any(done.get(rule, False) for rule in self.stop))
 
-    def _rewrite(self, seed: Sample, versions: list[Version]) -> Talk[str]:
+    def _rewrite(self, seed: Sample, versions: list[Version]) -> Talk[End | None]:
         """Adds the next version, or says why there is none. Fused, the last version gets its notes, too."""
         name = "fused" if self.fused else "rewrite"
         prompt = self.prompts.get(f"refine/{name}")
@@ -199,24 +200,25 @@ class Refine:
             return last, found.get("answer", "")
 
         shown = versions if self.history == "all" else versions[-1:]
-        told, reply, why = yield from mended(ask, shown, read, name, self.retries)
+        told, reply, end = yield from mended(ask, shown, read, name, self.retries)
         if told is None:
-            return why
+            return end
         versions[-1], new = told
         if self.fused and versions[-1].done:
-            return "stop_signal"
+            return End("stop_signal")
+        source = f"{context(seed)}\n{seed.prompt}\n{versions[-1].feedback}"
         earlier = [v.answer for v in versions]
-        asked = f"{context(seed)}\n{seed.prompt}\n{versions[-1].feedback}"
-        new = strip_remarks(new, "\n".join((asked, *earlier)))
-        if not (why := bad_answer(new, asked, earlier, what="rewrite", must_change=self.require_change)):
-            versions.append(Version(new, reply.reasoning))
-        return why
+        new = strip_remarks(new, "\n".join((source, *earlier)))
+        if why := bad_answer(new, source, earlier, what="rewrite", must_change=self.require_change):
+            return End(why, reply, new)
+        versions.append(Version(new, reply.reasoning))
+        return None
 
-    def _result(self, seed: Sample, first: Sample, versions: Sequence[Version], why: str) -> Candidate:
+    def _result(self, seed: Sample, first: Sample, versions: Sequence[Version], end: End) -> Sequence[Candidate]:
         """The version that won, with what it won against."""
         at = self._chosen(versions)
         won, lost = versions[at], [v.answer for i, v in enumerate(versions) if i != at and _lost(i, at, versions)]
-        record: dict[str, Any] = {"stop_reason": why, "rounds": len(versions) - 1}
+        record: dict[str, Any] = {"stop_reason": end.reason, "rounds": len(versions) - 1}
         if self.keep_trace:
             record["trace"] = [{"answer": v.answer, "feedback": v.feedback, "scores": v.scores} for v in versions]
         if won.scores:
@@ -226,18 +228,16 @@ class Refine:
         used = (*first.lineage.prompts, *(self.prompts.get(f"refine/{step}").ref for step in steps))
         new = child(seed, "refine", seed.instruction, input=seed.input, response=won.answer, prompts=used)
         if at == 0 and not self.seeds_too:
-            return Candidate(new, drop({"stop_signal": "no_change_needed", "max_refines": "no_better"}.get(why, why)))
+            why = "no_change_needed" if end.reason == "stop_signal" else "no_better"
+            return () if end.reply else (Candidate(new, drop("refine", why)),)
         sample = replace(new, reasoning=won.reasoning) if at else first
-        return Candidate(replace(sample, meta=with_meta(seed.meta, lost, rated, "refine", record, changed=at > 0)))
+        meta = with_meta(seed.meta, lost, rated, "refine", record, changed=at > 0)
+        return (Candidate(replace(sample, meta=meta)),)
 
     def _chosen(self, versions: Sequence[Version]) -> int:
         scored = [i for i, v in enumerate(versions) if v.score is not None]
         best = max(scored, key=lambda i: (versions[i].score, -i)) if self.select == "best" and scored else -1
         return [v.answer for v in versions].index(versions[best].answer)  # what came back is what was there first
-
-
-def drop(reason: str, note: str = "") -> Verdict:
-    return Verdict(False, reason, "refine", note=note)
 
 
 def _sections(reply: Completion, prompt: Prompt, reason: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import dialogue
 import pytest
 
-from gen.core import KEEP, Candidate, Completion, Lineage, Message, Sample
+from gen.core import KEEP, Candidate, Completion, Lineage, Message, Sample, Verdict
 from gen.errors import ParseError, PromptError, RecipeError
 from gen.loops._notes import read_scores
 from gen.loops.refine import Refine
@@ -36,11 +36,15 @@ def scored(a, b=None, c=None, **fields):
 
 
 def hold(loop, seed=SEED, replies=()):
-    """The conversation with canned replies; returns the questions and the one candidate."""
+    """The conversation with canned replies; returns the questions and the one candidate that is not dropped, or the
+    one that is. What was paid for and came to nothing is dropped with the reason for which the rewriting ended."""
     asked, grown = dialogue.hold(loop.answer(seed), replies)
     assert not grown.heirs
     assert len({(r.step, r.attempt, r.messages) for r in asked}) == len(asked), "two questions would have one key"
-    [candidate] = grown.candidates
+    candidate, *failed = sorted(grown.candidates, key=lambda c: c.failure is not None)
+    if not candidate.failure:
+        ended = why(candidate) if why(candidate) not in ("stop_signal", "max_refines") else None
+        assert [f.failure.reason for f in failed] == ([ended] if ended else [])
     return asked, candidate
 
 
@@ -284,7 +288,7 @@ def test_what_is_too_long_is_asked_again_without_the_oldest_version():
     assert ["f0" in one, "f1" in one, "f2" in one] == [False, False, True]
     with pytest.raises(StopIteration) as stop:
         conversation.send([too_long])
-    [done] = stop.value.value.candidates
+    done, _ = stop.value.value.candidates
     assert (why(done), done.sample.response) == ("overlong", "y2")
 
 
@@ -302,6 +306,15 @@ DRAFTS = {
 def test_a_draft_that_came_to_nothing_is_a_candidate_with_a_reason(reply, reason):
     asked, done = hold(Refine(seeds_too=False), BARE, [reply])
     assert (done.failure.reason, done.failure.by, done.failure.keep) == (reason, "refine", False)
+
+
+def test_a_rewrite_that_came_to_nothing_can_be_looked_at():
+    _, grown = dialogue.hold(Refine(**ONE).answer(SEED), [notes("x"), rewrite("As the revised answer says, b.")])
+    kept, failed = grown.candidates
+    assert (kept.sample.id, kept.failure) == ("s1", None)
+    assert failed.failure == Verdict(False, "rewrite_leak", "refine", note="<answer> As the revised answer says, b. </answer>")
+    assert (failed.sample.id, failed.sample.response) == ("", "As the revised answer says, b.")
+    assert failed.sample.lineage.parent == "s1"
 
 
 def test_a_draft_that_needs_no_change_is_the_answered_seed():
@@ -463,7 +476,7 @@ def test_whatever_the_model_says_the_books_balance():
                 reply = rng.choice(said[requests[0].step])
                 requests = conversation.send([reply if isinstance(reply, Completion) else Completion(reply)])
         except StopIteration as stop:
-            [done] = stop.value.candidates
+            done, *_ = stop.value.candidates
         versions = done.sample.meta["refine"]["trace"]
         ends.add(why(done))
         assert len(versions) == 1 + done.sample.meta["refine"]["rounds"] <= 1 + loop.max_refines
