@@ -4,24 +4,17 @@ first token; what was begun goes on; what is finished is left alone."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import json
 import logging
-import logging.handlers
-import os
-import signal
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gen import __version__
 from gen import recipe as recipes
-from gen.card import clean
 from gen.crew import Crew, crew_of
 from gen.errors import Interrupted, PoolError, RecipeError, UserError
 from gen.export.files import atomic
@@ -33,6 +26,7 @@ from gen.publish import PUBLISHED, Report, publish, report_of
 from gen.recipe import Recipe
 from gen.roles import Say, Staff
 from gen.rollout import together
+from gen.talking import logged, signals
 
 log = logging.getLogger("gen.job")
 Watch = Callable[[Flow], Coroutine[Any, Any, None]]
@@ -45,7 +39,7 @@ def execute(
     holds another run."""
     crew = crew_of(recipe, material)
     _check_folder(folder)
-    with Pool.open(folder) as pool, _logged(folder, clean(command)):
+    with Pool.open(folder) as pool, logged(folder, command):
         _check_same(pool, recipe, material, folder)
         if (finished := pool.state("finished")) and finished == _goal(recipe, str(finished["why"])):
             if not all((folder / name).exists() for name in PUBLISHED):
@@ -60,26 +54,6 @@ def _check_folder(folder: Path) -> None:
         return
     if found := [name for name in (*PUBLISHED, "recipe.toml") if (folder / name).exists()]:
         raise UserError(f"{folder}: holds {', '.join(found)} but no run, and would lose them; give another --out")
-
-
-@contextlib.contextmanager
-def _logged(folder: Path, command: str) -> Iterator[None]:
-    """`run.log` of the folder, rotating: what happened when, for whoever has to find out."""
-    handler = logging.handlers.RotatingFileHandler(folder / "run.log", maxBytes=1_000_000, backupCount=3)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger("gen")
-    root.setLevel(logging.INFO)
-    root.propagate = False
-    root.addHandler(handler)
-    log.info("started: %s (gen %s)", command, __version__)
-    try:
-        yield
-    except BaseException as error:
-        log.error("ended by %s: %s", type(error).__name__, error)
-        raise
-    finally:
-        root.removeHandler(handler)
-        handler.close()
 
 
 async def _execute(
@@ -132,7 +106,7 @@ def _end_of(recipe: Recipe, number: int, why: str) -> dict[str, Any]:
 
 async def _hold(flow: Flow, watch: Watch) -> str:
     """The run from its first conversation to its last, watched; returns why it ended."""
-    with _signals(flow):
+    with signals(lambda: bool(flow.why), lambda: flow.stop("interrupted")):
         watcher = asyncio.create_task(watch(flow))
         try:
             return await flow.execute()
@@ -170,32 +144,6 @@ async def _measure_all(recipe: Recipe, pool: Pool, material: Material, say: Say)
         for samples, ask in ((iter(material.against), assessor.embed), (stored, assessor.ask_one)):
             while block := list(itertools.islice(samples, 512)):
                 await together(*map(ask, block))
-
-
-@contextlib.contextmanager
-def _signals(run: Flow) -> Iterator[None]:
-    """Ctrl-C ends the run cleanly; a second one ends the process at once (the journal does not mind)."""
-    loop, names = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    unable = contextlib.suppress(NotImplementedError, RuntimeError, ValueError)  # no main thread, no signals
-
-    def interrupt() -> None:
-        if run.why:
-            shown = "\x1b[?25h" if sys.stderr.isatty() else ""  # the live panel hides the cursor
-            with contextlib.suppress(OSError):  # the terminal may be gone
-                sys.stderr.write(f"{shown}gen: stopped at once; the same command goes on\n")
-                sys.stderr.flush()
-            os._exit(75)
-        run.stop("interrupted")
-
-    for name in names:
-        with unable:
-            loop.add_signal_handler(name, interrupt)
-    try:
-        yield
-    finally:
-        for name in names:
-            with unable:
-                loop.remove_signal_handler(name)
 
 
 def _check_same(pool: Pool, recipe: Recipe, material: Material, folder: Path) -> None:

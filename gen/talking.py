@@ -1,5 +1,5 @@
-"""What a command needs that talks to models and keeps a journal, without being a run of a loop: engines that are the
-ones it began with, a log, and an end that Ctrl-C can bring about."""
+"""What whoever talks to models and keeps a journal needs, a run of a loop or another command: a log, an end that Ctrl-C
+can bring about, and, for other commands, a folder and engines that are the ones it began with."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import logging
 import logging.handlers
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,7 +30,7 @@ log = logging.getLogger("gen.talking")
 @contextlib.contextmanager
 def opened(folder: Path, deciding: Any, command: str) -> Iterator[Pool]:
     """The pool of a folder, which is new or holds the same work, and its run.log. Raises RecipeError for other work."""
-    with Pool.open(folder) as pool, _logged(folder, clean(command)):
+    with Pool.open(folder) as pool, logged(folder, command):
         before = pool.state("deciding")
         if before is not None and (lines := recipes.difference(before, deciding)):
             shown = "\n  ".join(lines)
@@ -39,14 +40,15 @@ def opened(folder: Path, deciding: Any, command: str) -> Iterator[Pool]:
 
 
 @contextlib.contextmanager
-def _logged(folder: Path, command: str) -> Iterator[None]:
+def logged(folder: Path, command: str) -> Iterator[None]:
+    """`run.log` of the folder, rotating: what happened when, for whoever has to find out."""
     handler = logging.handlers.RotatingFileHandler(folder / "run.log", maxBytes=1_000_000, backupCount=3)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger("gen")
     root.setLevel(logging.INFO)
     root.propagate = False
     root.addHandler(handler)
-    log.info("started: %s (gen %s)", command, __version__)
+    log.info("started: %s (gen %s)", clean(command), __version__)
     try:
         yield
     except BaseException as error:
@@ -71,20 +73,24 @@ async def talking(staff: Staff, recipe: Recipe, pool: Pool, say: Say) -> AsyncIt
         pool.set_state("fingerprints", {**before, **now})
         pool.set_state("left_out", staff.left_out)
         talk = Talk(staff.engines, pool, recipe.seed, staff.embedder)
-        with _signals(talk):
+        with signals(lambda: talk.stopping, lambda: setattr(talk, "stopping", True)):
             yield talk
 
 
 @contextlib.contextmanager
-def _signals(talk: Talk) -> Iterator[None]:
-    """Ctrl-C lets what is in flight come in and be recorded; a second one ends the process at once."""
+def signals(stopping: Callable[[], bool], stop: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C ends the work cleanly; a second one ends the process at once (the journal does not mind)."""
     loop, names = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     unable = contextlib.suppress(NotImplementedError, RuntimeError, ValueError)  # no main thread, no signals
 
     def interrupt() -> None:
-        if talk.stopping:
+        if stopping():
+            shown = "\x1b[?25h" if sys.stderr.isatty() else ""  # the live panel hides the cursor
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                sys.stderr.write(f"{shown}gen: stopped at once; the same command goes on\n")
+                sys.stderr.flush()
             os._exit(75)
-        talk.stopping = True
+        stop()
 
     for name in names:
         with unable:

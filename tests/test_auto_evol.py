@@ -129,6 +129,28 @@ def test_what_was_answered_is_not_asked_again(seeds, tmp_path, monkeypatch, at):
     assert len(asked) == len({*asked}) == len(engine.asked)
 
 
+class Interrupting(Jittery):
+    async def complete(self, request):
+        if len(self.asked) == 50:
+            os.kill(os.getpid(), signal.SIGINT)
+        return await super().complete(request)
+
+
+def test_ctrl_c_ends_it_cleanly_and_the_same_command_goes_on(place, monkeypatch, capsys):
+    engine = Interrupting(width=4)
+    monkeypatch.setattr(auto_evol, "hire", lambda recipe, gate: Staff(dict.fromkeys(ROLES, engine)))
+    args = ["auto-evol", "seeds.jsonl", "--model", "m", "--dev", "20", "--batch", "4", "--steps", "1", "--candidates", "2"]
+    assert main([*args, "--out", "run"]) == 75
+    assert "stopped; the same command goes on in run" in capsys.readouterr().err
+    assert 51 <= len(engine.asked) <= 51 + 4
+    asked = len(engine.asked)
+    assert count(Path("run")) == asked, "what was in flight is kept"
+    assert not Path("run/method.json").exists()
+    assert main([*args, "--out", "run", "--json", "--quiet"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["replayed"], found["asked"]) == (asked, len(engine.asked) - asked)
+
+
 def test_a_finished_one_is_shown_again_without_an_engine(seeds, tmp_path, monkeypatch):
     first, _ = run(seeds, tmp_path / "run", monkeypatch)
     again, engine = run(seeds, tmp_path / "run", monkeypatch)

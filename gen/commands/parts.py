@@ -44,7 +44,7 @@ def prompts(
     prompts: str = "", json: bool = False,
 ) -> int:  # fmt: skip
     """List the prompts, show one as a file, or copy one (or all) to a folder of your own, to be edited and
-    used with --prompts DIR.
+    used with --prompts DIR. `gen prompts compare A B` tries two wordings of one.
 
     Args:
         action: list, show or copy
