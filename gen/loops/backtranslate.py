@@ -81,7 +81,15 @@ class Backtranslate(Inverter):
             named = self.judge_of[i] if i < len(self.judge_of) else ""
             passes.append(Part(judge, of=0, roles={"judge": named} if named else {}))
         writer = replace(self, iterations=0, judge_of=()) if self.iterations else self
-        return (Part(writer, gate=(*RULES, "exact")), *passes)
+        return (Part(writer, gate=self._without_script((*RULES, "exact"))), *passes)
+
+    @property
+    def default_gate(self) -> tuple[str, ...]:
+        return self._without_script(self.GATE)
+
+    def _without_script(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Where the user names the language of instructions, that of the texts may be another."""
+        return tuple(name for name in names if name != "script" or not self.language)
 
     def split(self, document: Document, dropped: Counter[str]) -> Iterator[Sample]:
         for segment in segments(

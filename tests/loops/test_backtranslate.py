@@ -253,6 +253,13 @@ def test_parts_are_the_pairs_and_passes_over_all_of_them():
     assert ("rating", *GATE) == loop.GATE
 
 
+def test_instructions_in_another_language_than_the_text_are_no_fault_where_they_are_asked_for():
+    loop = Backtranslate(language="Chinese")
+    assert "script" not in (*loop.default_gate, *loop.parts()[0].gate)
+    assert "script" in Backtranslate().default_gate
+    assert Backtranslate().default_gate == Backtranslate.GATE
+
+
 def test_more_iterations_only_append_parts():
     parts = [Backtranslate(iterations=n).parts() for n in range(4)]
     for fewer, more in pairwise(parts):
