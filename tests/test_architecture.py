@@ -26,7 +26,7 @@ STRANGERS = {"gen.engines", "gen.loops", "filters"}
 """Rooms of the second floor that do not know one another."""
 FILTERS_MAY = {"gen.core", "gen.errors", "gen.prompts", "gen.catalog", "gen.text", "gen.fences", "filters"}
 ASYNC = {"gen.scoring", "gen.talking", "gen.auto_evol", "gen.compare", "gen.flow", "gen.crew", "gen.rollout", "gen.journal", "gen.assess", "gen.roles", "gen.rounds", "gen.job", "gen.estimate", "gen.progress", "gen.engines", "gen.pool", "gen.store", "gen.core"}
-HEAVY = ("numpy", "torch", "transformers", "vllm", "ray", "datasets", "pyarrow", "rapidfuzz", "sentence_transformers")
+HEAVY = ("numpy", "torch", "transformers", "vllm", "ray", "datasets", "pyarrow", "rapidfuzz", "sentence_transformers", "trafilatura", "lxml", "pypdfium2")
 
 
 def module(path: Path) -> str:

@@ -110,13 +110,21 @@ def hub(tmp_path_factory):
 
 
 READ = """
-import json, sys
+import json, sys, time
 from gen.errors import InputError
 from gen.seeds import read_against, read_seeds
+from gen.seeds.corpus import read_corpus
+from gen.segments import Segment, to_sample
 for name, options in json.loads(sys.argv[1]):
     try:
         if options.pop("against", False):
             print(json.dumps([s.id for s in read_against([name])]))
+            continue
+        if options.pop("corpus", False):
+            found = read_corpus([name], lambda d, _: [to_sample(d, Segment(0, len(d.text), d.text))], mapping={"response": "instruction"})
+            while not found.samples.closed:
+                time.sleep(0.01)
+            print(json.dumps([[[s.response, s.meta["name"]] for s in found.samples], found.names, found.licences, found.digest]))
             continue
         found = read_seeds([name], **options)
         told = [[s.instruction for s in found.samples], found.names, found.licences, [str(b) for b in found.bad], found.digest]
@@ -157,6 +165,14 @@ def test_datasets_of_a_hub_are_streamed(hub, tmp_path):
     assert against == [f"against:tasks:{n}" for n in range(1, 304)]  # of what must not be repeated, every split
     assert not [line for line in hub.asked if line.startswith("POST")]
     assert not list(tmp_path.rglob("*.parquet")), "no data is kept"
+
+
+@pytest.mark.process
+def test_a_dataset_of_a_hub_is_a_corpus(hub, tmp_path):
+    test, pinned, train = ask(hub, tmp_path, *((name, {"corpus": True}) for name in (f"{REPO}#test", f"{REPO}@main#test", REPO)))
+    assert test[:3] == [[[f"c {n}", f"tasks, row {n + 1}"] for n in range(3)], ["some/tasks@a1b2c3d4e5f6#test"], ["cc-by-nc-4.0"]]
+    assert (test[3], len(train[0])) == (pinned[3], 300)
+    assert train[3] != test[3]  # told by name and commit, nothing read
 
 
 @pytest.mark.process
