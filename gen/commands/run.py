@@ -148,7 +148,8 @@ def make(recipe: Recipe, out: str, *, command: str, quiet: bool, json: bool) -> 
     slow = when_slow(NOTES, "Reading seeds and other data: a million rows take about a minute.")
     with contextlib.nullcontext() if quiet else slow:
         found = material.read_material(recipe)
-    _say_rows(found)
+    if ended := getattr(found.seeds.samples, "closed", True):
+        _say_rows(found)
     if not recipe.model.name and not recipe.model.server:
         _say_bundled(recipe)
     folder = Path(out) if out else found.folder(recipe)
@@ -156,6 +157,8 @@ def make(recipe: Recipe, out: str, *, command: str, quiet: bool, json: bool) -> 
         NOTES.print(f"{folder} holds a run already; what is done is not done again.", markup=False, soft_wrap=True)
     progress = Progress(NOTES, quiet=quiet)
     report = job.execute(recipe, folder, found, command=command, watch=progress, say=_note)
+    if not ended:  # a corpus, read while the run went on
+        _say_rows(found)
     _say(report, json=json)
     return 75 if report.why == "interrupted" else 0
 
