@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from gen.micro.corpus import NAMES, ask
-from gen.prompts import Prompts
+from gen.micro.corpus.example import DEFAULTS, ask
+from gen.micro.corpus.mixture import NAMES, PASSAGES
+from gen.prompts import Prompt, Prompts
 from gen.world import FAMILIES
 from gen.world.clauses import RULES
 from gen.world.lexicon import KINDS, NUMBERS, VALUES
@@ -31,17 +32,37 @@ REPLIES = ("<instruction>\n", "\n</instruction>", "\n</instruction>\n<input>\n",
            " has the", "\n-", " |", *(f"{n}| {i} |" for i in range(1, 10) for n in ("", "\n")), HEAD)
 
 
+BLANK = "\0"
+BLANKS: dict[str, Any] = {
+    "tasks": [BLANK] * 8, "examples": [{"text": BLANK, "instruction": BLANK}] * 2, "count": 777, "max_words": BLANK,
+    "scale": BLANK, "threshold": BLANK, "aspects": [BLANK], "versions": [{"answer": BLANK, "feedback": BLANK}] * 2,
+    "context": ""}
+"""What is put into the inputs of a prompt to see what stays; others are left empty or get a blank."""
+GAP = f"{BLANK}|777|785|780"
+SHORTEST = 6
+"""Fewest characters of what is fixed in a prompt of another loop than evolve: shorter ones occur in anything."""
+
+
 def _fixed(prompts: Prompts) -> set[str]:
     """What stays the same in every use of a prompt, whole paragraphs and, for edited ones, lines."""
     found = set()
-    for name in NAMES:
-        prompt = prompts.get(name)
-        for data in ("", "\0"):
-            values = {n: "\0" for n in ("instruction", "first", "second") if n in prompt.inputs}
-            text = "".join(m.content for m in ask(prompt, input=data, **values))
-            for piece in text.split("\0"):
-                found |= {*re.split(r"(?<=\n\n)", piece), *piece.splitlines(keepends=True)}
+    for name in [*NAMES, "auto_evol/initial"]:
+        prompt, evolves = prompts.get(name), name.startswith("evolve/")
+        for values in _blanks(prompt):
+            text = "".join(m.content for m in ask(prompt, **values))
+            for piece in re.split(GAP, text):
+                pieces = {*re.split(r"(?<=\n\n)", piece), *piece.splitlines(keepends=True)}
+                found |= {p for p in pieces if evolves or len(p) >= SHORTEST}
     return found
+
+
+def _blanks(prompt: Prompt) -> Iterator[dict[str, Any]]:
+    """Values that show each form of a prompt: with and without data, with one item in its lists and with two."""
+    given = {n: DEFAULTS.get(n, BLANK) for n in prompt.inputs} | {n: v for n, v in BLANKS.items() if n in prompt.inputs}
+    for data in ("", BLANK):
+        for short in (False, True):
+            one = {n: v[:1] for n, v in given.items() if short and isinstance(v, list) and n != "tasks"}
+            yield {**given, **one, **({"input": data} if "input" in given else {})}
 
 
 def _sentences() -> set[str]:
@@ -64,7 +85,7 @@ def _vocabulary() -> list[str]:
 
 def build(prompts: Prompts) -> PreTrainedTokenizerFast:
     """The tokenizer for these prompts and this version of the world."""
-    found = {p for p in _fixed(prompts) | _sentences() | set(REPLIES) if len(p) > 1}
+    found = {p for p in _fixed(prompts) | _sentences() | {*REPLIES, *PASSAGES} if len(p) > 1}
     passages = sorted(found, key=lambda p: (-len(p), p))  # the longest first, for the first that matches is taken
     base = Tokenizer(models.BPE())
     base.pre_tokenizer = _pieces(WORDS)
@@ -90,7 +111,9 @@ def _pieces(pattern: str) -> pre_tokenizers.PreTokenizer:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([^\w\s<>\"',;:!%/-])", r"\\\1", text).replace("\n", r"\n")
+    """A pattern of just this text, which ends no earlier than a word that it ends in."""
+    literal = re.sub(r"([^\w\s<>\"',;:!%/-])", r"\\\1", text).replace("\n", r"\n")
+    return literal + (r"(?!\p{L})" if text[-1].isalpha() else "")
 
 
 def _bytes(texts: Iterable[str]) -> list[str]:

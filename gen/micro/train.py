@@ -1,7 +1,9 @@
-"""Trains the bundled model from nothing: `python -m gen.micro.train --out training/micro --minutes 80`.
+"""Trains the bundled model: `python -m gen.micro.train --out training/micro --minutes 60 --begin gen/micro/weights`.
 
-Resumable: run again with the same `--out` it continues from the last checkpoint as if never stopped,
-for the examples of a step depend on the seed and the step alone. `--export DIR` writes the shipped form."""
+With `--begin DIR` the training begins with the weights of a shipped model (its tokenizer may know other prompts: what
+both know is carried over, `gen.micro.warm`) and goes on counting its steps, by which the mixture of examples goes;
+without it, from nothing. Resumable: run again with the same `--out` it continues from the last checkpoint as if never
+stopped, for the examples of a step depend on the seed and the step alone. `--export DIR` writes the shipped form."""
 
 from __future__ import annotations
 
@@ -19,8 +21,11 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from gen.core import derive_seed
-from gen.micro.corpus import NAMES, Example, examples
+from gen.core import derive_seed, digest
+from gen.errors import InputError
+from gen.micro import warm
+from gen.micro.corpus.example import Example
+from gen.micro.corpus.mixture import NAMES, examples
 from gen.micro.tokenizer import build
 from gen.prompts import Prompts
 from gen.world import VERSION
@@ -53,12 +58,21 @@ class Trainer:
         ends = {"eos_token_id": self.tokenizer.eos_token_id, "pad_token_id": self.tokenizer.pad_token_id}
         config = LlamaConfig(vocab_size=-(-len(self.tokenizer) // 64) * 64, bos_token_id=None, **ends, **plan.shape)
         self.model: Any = LlamaForCausalLM(config)
-        self.state: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0, "decay": None}
+        self.state: dict[str, Any] = {
+            "step": 0, "begun": 0, "tokens": 0, "seconds": 0.0, "decay": None, "before": [],
+            "vocabulary": digest(self.tokenizer.backend_tokenizer.to_str())}
         inner = [p for n, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in n]
         outer = [p for n, p in self.model.named_parameters() if p.ndim != 2 or "embed" in n]
         self.optimizers: list[torch.optim.Optimizer] = [
             torch.optim.Muon(inner, lr=plan.rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(outer, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.0)]
+
+    def begin(self, folder: Path) -> None:
+        """Begin with the weights of the shipped model in `folder`, and count on from its last step."""
+        self.model.load_state_dict(warm.weights_of(folder, self.tokenizer, self.model.config.vocab_size))
+        before = warm.history(folder)
+        begun = sum(training["steps"] for training in before)
+        self.state.update(step=begun, begun=begun, before=before)
 
     def encode(self, example: Example) -> tuple[list[int], int]:
         """The ids of a whole example, and how many of them are prompt."""
@@ -70,9 +84,9 @@ class Trainer:
 
     def rate(self) -> float:
         """Warm up, stay, and fall to nearly nothing between the steps of `decay` (set near the end)."""
-        step, decay = self.state["step"], self.state["decay"]
+        step, begun, decay = self.state["step"], self.state["begun"], self.state["decay"]
         fall = 0.0 if decay is None else min(1.0, (step - decay[0]) / max(1, decay[1] - decay[0]))
-        return float(self.plan.rate * min(1.0, (step + 1) / self.plan.warmup) * (1 - 0.98 * fall))
+        return float(self.plan.rate * min(1.0, (step - begun + 1) / self.plan.warmup) * (1 - 0.98 * fall))
 
     def step(self) -> dict[str, float]:
         """One step on fresh examples; the mean loss per reply token of each prompt."""
@@ -124,11 +138,21 @@ class Trainer:
     def load(cls, folder: Path) -> Trainer:
         saved = torch.load(folder / "checkpoint.pt", weights_only=True)
         trainer = cls(Plan(**saved["plan"]))
+        if saved["state"]["vocabulary"] != trainer.state["vocabulary"]:
+            raise InputError(f"{folder}/checkpoint.pt: prompts or world have changed since, and so has the tokenizer; "
+                             "export with the old ones, then begin with that export in another folder")
         trainer.model.load_state_dict(saved["model"])
         for optimizer, state in zip(trainer.optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
         trainer.state = saved["state"]
         return trainer
+
+    def training(self) -> dict[str, Any]:
+        """What this training was, for the manifest."""
+        state = self.state
+        return {"began with": "the weights before" if state["before"] else "nothing", "prompts": len(NAMES),
+                "steps": state["step"] - state["begun"], "tokens": state["tokens"],
+                "minutes": round(state["seconds"] / 60), "decay": state["decay"]}
 
     def export(self, folder: Path) -> None:
         """Weights in bf16, tokenizer, configuration and manifest: what ships, and nothing of this machine."""
@@ -141,9 +165,8 @@ class Trainer:
         self.tokenizer.save_pretrained(folder)
         manifest = {
             "prompts": [self.prompts.get(n).ref for n in NAMES], "world": VERSION,
-            "steps": self.state["step"], "tokens": self.state["tokens"], "decay": self.state["decay"],
-            "plan": asdict(self.plan),
             "parameters": sum(p.numel() for p in self.model.parameters()),
+            "trainings": [*self.state["before"], self.training()], "plan": asdict(self.plan),
             "seeds": "gen/recipes/seeds.jsonl holds instances kept out of training"}
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
@@ -152,16 +175,17 @@ def run(trainer: Trainer, folder: Path, steps: int | None, minutes: float | None
     """Trains up to `steps`, or for about `minutes` of training time, checkpoints included."""
     folder.mkdir(parents=True, exist_ok=True)
     state, saved = trainer.state, time.monotonic()
+    begun = state["begun"]
     if steps is not None and state["decay"] is None:
-        state["decay"] = [int(steps * (1 - DECAY)), steps]
+        state["decay"] = [begun + int(steps * (1 - DECAY)), begun + steps]
     seen: dict[str, list[float]] = defaultdict(list)
     while state["decay"] is None or state["step"] < state["decay"][1]:
-        begun = time.monotonic()
+        now = time.monotonic()
         for name, loss in trainer.step().items():
             seen[name].append(loss)
-        state["seconds"] += time.monotonic() - begun
+        state["seconds"] += time.monotonic() - now
         if minutes is not None and state["decay"] is None and state["seconds"] >= minutes * 60 * (1 - DECAY):
-            state["decay"] = [state["step"], round(state["step"] / (1 - DECAY))]
+            state["decay"] = [state["step"], begun + round((state["step"] - begun) / (1 - DECAY))]
         if state["step"] % 50 == 0:
             row = {"step": state["step"], "tokens": state["tokens"], "seconds": round(state["seconds"]),
                    "rate": trainer.rate(), **{n: round(sum(v) / len(v), 4) for n, v in sorted(seen.items())}}
@@ -178,12 +202,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("training/micro"), help="folder of checkpoint and losses")
     parser.add_argument("--minutes", type=float, help="training time in all; the rate falls in its last quarter")
-    parser.add_argument("--steps", type=int, help="instead of --minutes: steps in all")
+    parser.add_argument("--steps", type=int, help="instead of --minutes: steps of this training")
+    parser.add_argument("--begin", type=Path, help="begin with the weights of the shipped model in this folder")
+    parser.add_argument("--rate", type=float, default=Plan().rate, help="learning rate at its highest")
+    parser.add_argument("--batch", type=int, default=Plan().batch, help="examples of a step")
     parser.add_argument("--export", type=Path, help="write the shipped form of the checkpoint there, without training")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    trainer = Trainer.load(args.out) if (args.out / "checkpoint.pt").exists() else Trainer(Plan())
+    going = (args.out / "checkpoint.pt").exists()
+    trainer = Trainer.load(args.out) if going else Trainer(Plan(rate=args.rate, batch=args.batch))
+    if args.begin and not going:
+        trainer.begin(args.begin)
     if args.export:
         return trainer.export(args.export)
     if args.minutes is None and args.steps is None:

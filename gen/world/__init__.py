@@ -7,14 +7,15 @@ when it is not of the world), `solve` gives the ideal answer and `check` accepts
 family is one row in `families.py`, a new clause one row in `clauses.py`, a word one in `lexicon.toml`."""
 
 from gen.world.families import FAMILIES
-from gen.world.task import Task, check, draw, held_out, key, parse, solve
+from gen.world.instances import another, imagine
+from gen.world.task import Task, check, draw, held_out, key, parse, solutions, solve
 from gen.world.transforms import TRANSFORMS, equal
 
 VERSION = "1"
 """Changes whenever a text or an answer of the world changes."""
 
-__all__ = ["FAMILIES", "TRANSFORMS", "VERSION", "Task", "check", "draw", "equal", "families", "held_out", "key",
-           "parse", "solve"]
+__all__ = ["FAMILIES", "TRANSFORMS", "VERSION", "Task", "another", "check", "draw", "equal", "families", "held_out",
+           "imagine", "key", "parse", "solutions", "solve"]
 
 
 def families() -> list[str]:

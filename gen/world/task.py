@@ -127,6 +127,18 @@ def _data(text: str) -> tuple[Form, Items]:
     return ("list" if text else "inline"), tuple(line.removeprefix("- ") for line in lines if text)
 
 
+def base(instruction: str, form: Form) -> tuple[str, dict[str, str]] | None:
+    """Family and arguments of the one sentence of a text that is no clause, read as of this form; None where it is
+    not of the world. Of an inline task the items are among the arguments."""
+    rest = [s for s in re.split(r"(?<=[.?]) ", instruction) if _clause(s) is None]
+    for name, _, pattern in _base_patterns(form):
+        if len(rest) == 1 and (match := pattern.fullmatch(rest[0])):
+            found = match.groupdict()
+            if all(FAMILIES[name].holds(slot, value) for slot, value in found.items() if slot != "items"):
+                return name, found
+    return None
+
+
 def parse(instruction: str, input: str = "") -> Task | None:
     """The task that a text means, or None when the text does not belong to the world. Exact: what
     comes back renders to the very same text (surrounding blanks apart)."""
@@ -182,7 +194,12 @@ def _answers(task: Task) -> Iterator[tuple[str, str]]:
 
 def solve(task: Task) -> str:
     """The ideal answer."""
-    return "".join(next(_answers(task)))
+    return next(solutions(task))
+
+
+def solutions(task: Task) -> Iterator[str]:
+    """Every right answer, the ideal one first."""
+    return ("".join(found) for found in _answers(task))
 
 
 def check(task: Task, answer: str) -> bool:

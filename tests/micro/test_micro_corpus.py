@@ -6,7 +6,9 @@ import random
 import pytest
 
 from gen.core import Message
-from gen.micro.corpus import DEFAULTS, NAMES, OPERATIONS, applied, ask, example, examples, grown, pair
+from gen.micro.corpus.evolve import OPERATIONS, applied, grown, pair
+from gen.micro.corpus.example import DEFAULTS, ask
+from gen.micro.corpus.mixture import EVOLVE, MAKERS, NAMES, NEW, SAME, STAGES, example, examples
 from gen.prompts import Prompts, parse_choice, parse_sections
 from gen.world import TRANSFORMS, check, equal, families, held_out, parse
 
@@ -15,7 +17,7 @@ PROMPTS = Prompts()
 
 def test_every_prompt_occurs_and_no_instance_of_any_example_is_held_out():
     made = list(itertools.islice(examples(PROMPTS, random.Random(0)), 800))
-    assert {e.prompt for e in made} == set(NAMES)
+    assert {e.prompt for e in made} == set(EVOLVE)
     for e in made:
         text = e.messages[-1].content
         if e.prompt == "evolve/answer":
@@ -72,7 +74,22 @@ def test_an_operation_without_room_falls_back_to_the_nearest_one():
     assert applied("evolve/constrain", task, rng) is None
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_from_the_last_stage_on_every_prompt_that_a_chat_model_can_get_is_learned():
+    made = list(itertools.islice(examples(PROMPTS, random.Random(0), STAGES[-1].start), 1500))
+    assert {e.prompt for e in made} == {*EVOLVE, *NEW}
+    assert set(NEW) | {"refine/draft", "selfee/answer"} == {*MAKERS, *SAME}
+    assert 0.34 < sum(e.prompt in EVOLVE for e in made) / len(made) < 0.45
+    chats = {n for n in PROMPTS.names() if not PROMPTS.get(n).raw}
+    assert chats - {"auto_evol/initial"} == set(NAMES)  # which is no question, but a text that auto_evol/apply sends
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_prompts_that_send_the_task_as_it_is_need_no_examples_of_their_own(name):
+    for data in ("", "- cat"):
+        assert ask(PROMPTS.get(name), instruction="Count.", input=data) == ask(PROMPTS.get(SAME[name]), instruction="Count.", input=data)
+
+
+@pytest.mark.parametrize("name", EVOLVE)
 def test_prompts_are_asked_with_the_loops_own_defaults(name):
     inputs = PROMPTS.get(name).inputs
     values = {n: "Count from 3 to 6." if n != "input" else "" for n in inputs if n not in DEFAULTS}

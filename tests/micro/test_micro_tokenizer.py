@@ -6,7 +6,7 @@ import random
 import pytest
 from tokenizers.decoders import DecodeStream
 
-from gen.micro.corpus import examples
+from gen.micro.corpus.mixture import examples
 from gen.micro.tokenizer import END, ROLES, build
 from gen.prompts import Prompts
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from gen.errors import InputError
 from gen.micro.train import DECAY, Plan, Trainer, run
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,
@@ -44,6 +45,26 @@ def test_resumed_training_equals_uninterrupted_training_bit_by_bit(tmp_path):
     assert not same(part, resumed)
 
 
+def test_a_checkpoint_of_another_tokenizer_is_refused(tmp_path):
+    trainer = tiny()
+    trainer.state["vocabulary"] = "other"
+    trainer.save(tmp_path)
+    with pytest.raises(InputError, match="the tokenizer"):
+        Trainer.load(tmp_path)
+
+
+def test_steps_and_minutes_count_from_where_the_training_began(tmp_path):
+    trainer = tiny()
+    trainer.state.update(step=100, begun=100)
+    assert trainer.rate() == trainer.plan.rate / 2
+    run(trainer, tmp_path, steps=4, minutes=None)
+    assert (trainer.state["step"], trainer.state["decay"]) == (104, [102, 104])
+    timed = tiny()
+    timed.state.update(step=109, begun=100, seconds=80.0)
+    run(timed, tmp_path, steps=None, minutes=1)
+    assert timed.state["decay"] == [110, 100 + round(10 / (1 - DECAY))]
+
+
 def test_minutes_decide_when_the_rate_falls_and_the_end(tmp_path):
     trainer = tiny()
     trainer.state.update(step=9, seconds=80.0)
@@ -71,5 +92,7 @@ def test_export_is_a_checkpoint_that_transformers_reads_and_names_its_prompts(tm
     assert model.generation_config.eos_token_id == tokenizer.eos_token_id
     assert tokenizer.decode(tokenizer.encode("Count from 3 to 6. 你好", add_special_tokens=False)) == "Count from 3 to 6. 你好"
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert manifest["steps"] == 1
+    [training] = manifest["trainings"]
+    assert (training["steps"], training["began with"], training["prompts"]) == (1, "nothing", len(manifest["prompts"]))
+    assert training["tokens"] > 0
     assert {p.partition("@")[0] for p in manifest["prompts"]} >= {"evolve/answer", "evolve/equal", "evolve/breadth"}

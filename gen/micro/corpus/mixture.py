@@ -1,0 +1,92 @@
+"""How often each prompt occurs among the training examples, and from which step of the training on."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from gen.micro.corpus import auto_evol, code, evolve, judging, refine, self_instruct, texts
+from gen.micro.corpus.example import Example, Made, Maker
+from gen.prompts import Prompts
+from gen.world import held_out
+
+LOOPS = (self_instruct, code, auto_evol, texts, judging, refine)
+MAKERS: Mapping[str, Maker] = {name: maker for loop in LOOPS for name, maker in loop.MAKERS.items()}
+PASSAGES = tuple(passage for loop in LOOPS for passage in loop.PASSAGES)
+"""What replies often say."""
+NEW: Mapping[str, int] = {
+    "self_instruct/new_instructions": 10, "self_instruct/new_classification": 3, "self_instruct/is_classification": 3,
+    "self_instruct/instances_input_first": 14, "self_instruct/instances_output_first": 8, "alpaca/triples": 10,
+    "code/constrain": 2, "code/rare_requirement": 3, "code/reason": 2, "code/complexity": 2, "code/erroneous_code": 4,
+    "code/answer": 4, "code/tests": 1, "auto_evol/apply": 10, "auto_evol/analyse": 6, "auto_evol/optimise": 3,
+    "backtranslate/invert": 16, "extract/whole": 6, "extract/sentence": 6, "extract/keywords": 8,
+    "curate/assistant": 20, "curate/additive": 14, "curate/score": 3, "refine/feedback": 22, "refine/rewrite": 16,
+    "refine/fused": 16, "selfee/critique": 20, "selfee/critique_gold": 6, "selfee/revise": 14,
+    "selfee/revise_minimal": 9}
+"""How often the prompts of the other loops occur among these. Those that send a task as it is are asked as
+evolve/answer is, and need no examples of their own."""
+SAME = {name: "evolve/answer" for name in ("refine/draft", "selfee/answer")}
+EVOLVE = ("evolve/answer", "evolve/equal", *evolve.OPERATIONS)
+NAMES = sorted([*EVOLVE, *NEW, *SAME])
+SLOW = ("filter", "tally", "name", "member", "count", "sort", "who", "what")
+"""The families whose answers take long to learn, and those that take longest: they look things up."""
+SLOWEST = ("who", "what", "member", "who", "what", "member", "filter")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """How often each prompt of evolving occurs from the training step `start` on."""
+
+    start: int
+    answer: int
+    equal: int
+    depth: int
+    """For each in-depth operation; `complicate` and `breadth` have their own."""
+    complicate: int
+    breadth: int
+    slow: float = 0.0
+    """Share of the tasks to answer that are drawn from the slow families alone,"""
+    plain: bool = False
+    """whether these are left unevolved,"""
+    families: tuple[str, ...] = SLOW
+    """and which these are."""
+    new: float = 0.0
+    """Share of the examples that are of the other loops."""
+
+    def weights(self) -> list[int]:
+        own = {"evolve/answer": self.answer, "evolve/equal": self.equal, "evolve/complicate": self.complicate,
+               "evolve/breadth": self.breadth}
+        return [own.get(name, self.depth) for name in EVOLVE]
+
+
+STAGES = (Stage(0, 35, 13, 9, 9, 7), Stage(800, 48, 28, 4, 4, 4), Stage(1200, 50, 16, 5, 8, 6, slow=0.5),
+          Stage(2000, 70, 8, 3, 5, 5, slow=0.6, plain=True),
+          Stage(3260, 68, 12, 3, 5, 4, slow=0.65, plain=True, families=SLOWEST),
+          Stage(3880, 54, 12, 5, 7, 7, slow=0.5, plain=True, new=0.58))
+"""Rewrites are learned first; then they make room for verdicts, and these for answers; last come the other loops."""
+
+
+def example(prompts: Prompts, name: str, rng: random.Random, stage: Stage = STAGES[0]) -> Made:
+    """One example for prompt `name`, and the tasks that occur in it."""
+    if name in NEW:
+        return MAKERS[name](prompts, rng)
+    if name == "evolve/equal":
+        return evolve.comparison(prompts, rng)
+    if name == "evolve/answer":
+        slow = stage.families if rng.random() < stage.slow else ()
+        return evolve.answer(prompts, rng, slow, stage.plain)
+    return evolve.rewrite(prompts, name, rng)
+
+
+def examples(prompts: Prompts, rng: random.Random, step: int = 0) -> Iterator[Example]:
+    """Endless training examples for one step of the training, without any held-out instance."""
+    stage = next(s for s in reversed(STAGES) if s.start <= step)
+    while True:
+        if rng.random() < stage.new:
+            name = rng.choices(list(NEW), list(NEW.values()))[0]
+        else:
+            name = rng.choices(EVOLVE, stage.weights())[0]
+        made, tasks = example(prompts, name, rng, stage)
+        if not any(held_out(t) for t in tasks):
+            yield made

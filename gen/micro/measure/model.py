@@ -1,0 +1,78 @@
+"""The model behind transformers, asked in batches; and conversations of loops held with it, all of them at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from gen.core import Completion, Message, Request, Sampling
+
+GREEDY = Sampling(temperature=0.0)
+LONGEST = 640
+T = TypeVar("T")
+
+
+class Model:
+    """Alone with its batch. Each reply takes at most as many tokens as its sampling allows."""
+
+    def __init__(self, folder: Path, batch: int = 64) -> None:
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left")
+        self.model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        self.batch = batch
+
+    def reply(self, chats: Sequence[Sequence[Message]], sampling: Sampling) -> list[str]:
+        return [reply.text for reply in self.complete(chats, sampling)]
+
+    def complete(self, chats: Sequence[Sequence[Message]], sampling: Sampling) -> list[Completion]:
+        texts = [self.tokenizer.apply_chat_template(
+            [{"role": m.role, "content": m.content} for m in chat], add_generation_prompt=True, tokenize=False)
+            for chat in chats]
+        how = {"do_sample": False} if sampling.temperature == 0 else {
+            "do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        found: dict[int, Completion] = {}
+        for start in range(0, len(texts), self.batch):
+            rows = order[start : start + self.batch]
+            inputs = self.tokenizer([texts[i] for i in rows], return_tensors="pt", padding=True,
+                                    add_special_tokens=False, return_token_type_ids=False)
+            with torch.inference_mode():
+                output = self.model.generate(**inputs, max_new_tokens=min(LONGEST, sampling.max_tokens), **how)
+            found |= dict(zip(rows, map(self._read, output[:, inputs["input_ids"].shape[1]:]), strict=True))
+        return [found[i] for i in range(len(texts))]
+
+    def _read(self, ids: Any) -> Completion:
+        ended = self.tokenizer.eos_token_id in ids
+        return Completion(self.tokenizer.decode(ids, skip_special_tokens=True), "stop" if ended else "length")
+
+
+def hold(model: Model, talks: Iterable[Generator[list[Request], list[Completion], T]]) -> list[T]:
+    """The results of conversations, which go on side by side: what all of them ask now is one batch."""
+    running, results = dict(enumerate(talks)), dict[int, T]()
+    replies: dict[int, list[Completion] | None] = dict.fromkeys(running)
+    while running:
+        asked: dict[int, list[Request]] = {}
+        for i, talk in list(running.items()):
+            try:
+                asked[i] = talk.send(replies[i])  # type: ignore[arg-type]  # None starts it
+            except StopIteration as stop:
+                results[i] = stop.value
+                del running[i]
+        replies = {**_answered(model, asked)}
+    return [results[i] for i in sorted(results)]
+
+
+def _answered(model: Model, asked: dict[int, list[Request]]) -> dict[int, list[Completion]]:
+    alike = defaultdict(list)
+    for i, requests in asked.items():
+        for place, request in enumerate(requests):
+            alike[request.sampling].append((i, place, request))
+    found: dict[int, dict[int, Completion]] = {i: {} for i in asked}
+    for sampling, rows in alike.items():
+        for (i, place, _), reply in zip(rows, model.complete([r.messages for *_, r in rows], sampling), strict=True):
+            found[i][place] = reply
+    return {i: [places[place] for place in sorted(places)] for i, places in found.items()}
