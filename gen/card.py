@@ -76,6 +76,8 @@ class CardFacts:
     trainer: str = "SFTTrainer"
     notes: tuple[str, ...] = ()
     """What was done to the rows on their way here, a sentence each."""
+    operations: Rows = ()
+    """(domain, operation, tried, kept, share of the draws at first, at last) where weights adapted."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Filters of the default gate that nothing there could measure for, and why."""
 
@@ -91,7 +93,7 @@ def card(facts: CardFacts) -> str:
         "Loops": _table("loop paper", facts.loops),
         "Prompts": _table("prompt hash", (p.rpartition("@")[::2] for p in facts.prompts)),
         "Filters": _table("filter parameters paper", facts.filters) + _left_out(facts),
-        "Funnel": _table("round outcome candidates", facts.funnel),
+        "Funnel": _table("round outcome candidates", facts.funnel) + _operations(facts),
         "Versions": _table("software version", facts.versions.items()),
         "Command": f"```bash\n{_plain(facts.command)}\n```",
         "Reproducibility": _cell(facts.promise),
@@ -118,6 +120,13 @@ def _front(facts: CardFacts) -> str:
     }
     # JSON is YAML, as long as its characters stand for themselves.
     return "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in matter.items())
+
+
+def _operations(facts: CardFacts) -> str:
+    if not facts.operations:
+        return ""
+    told = "The weights of operations followed what passed the gate (`--adapt`):"
+    return f"\n\n{told}\n\n{_table('domain operation tried kept first last', facts.operations)}"
 
 
 def _left_out(facts: CardFacts) -> str:

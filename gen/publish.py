@@ -18,7 +18,7 @@ from gen.card import CardFacts, card
 from gen.errors import UserError
 from gen.export.files import atomic
 from gen.export.write import write_dataset
-from gen.insight import noted_alarms
+from gen.insight import noted_alarms, operations
 from gen.material import Material
 from gen.pool import FunnelRow, Pool, of_stage
 from gen.recipe import Recipe
@@ -84,6 +84,10 @@ def publish(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> Non
         versions=_versions(kinds), command=pool.state("command", ""), promise=_promise(kinds),
         closed=[one for number in range(len(stages)) for one in _told(pool, "closed", number)],
         served="server" in kinds, left_out=left_out,
+        operations=[
+            (t.domain or "(none)", t.operation, t.tried, t.kept, f"{t.first:.0%}", f"{t.now:.0%}")
+            for learned in operations(pool, recipe) for t in learned.tallies
+        ],
     )  # fmt: skip
     pool.set_state("card", msgspec.to_builtins(facts))
     with atomic(folder / "README.md") as file:

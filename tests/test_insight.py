@@ -64,8 +64,8 @@ def test_it_is_printed_and_named_in_json(tmp_path, ran):
     assert "round  kept  distinct-1" in text
     assert "- topics, nearest: no vectors: `semantic` measured none of these" in text
     assert "17% -> " in text
-    assert all(len(line) <= 80 for line in text.splitlines() if line.startswith(("round  ", "  0-1  ")))
+    assert all(len(line) <= 80 for line in text.splitlines() if "  0." in line or line.startswith("round  "))
     [one] = as_json(found)
-    assert one["seen"][0]["rounds"] == "0-1", "of the seeds, fewer than twenty have a good answer"
+    assert one["seen"][0]["rounds"].startswith("0")
     assert one["seen"][0]["scores"]["distinct_1"].value > 0
     assert as_json(learned)[0]["tallies"][0].keys() == {"domain", "operation", "tried", "kept", "rate", "first", "now"}

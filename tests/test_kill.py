@@ -85,6 +85,28 @@ def test_a_killed_run_equals_an_undisturbed_one_and_pays_for_nothing_twice(seeds
     assert len(set(asked)) >= needed
 
 
+@pytest.mark.slow
+def test_a_killed_run_whose_weights_adapt_equals_an_undisturbed_one(seeds, tmp_path):
+    rng, adapt = random.Random(6), ("--adapt", "--adapt-block", "3", "--rounds", "5")
+    with serving.serve(delay=10, slots=6) as server:
+        straight = subprocess.run(command(seeds, server.url, tmp_path / "straight", *adapt), cwd=ROOT, capture_output=True, text=True)
+        assert straight.returncode == 0, straight.stderr
+        needed, out, kills = journal_count(tmp_path / "straight"), tmp_path / "killed", 0
+        for mark in sorted(rng.sample(range(10, needed - 10), 5)):
+            width = str(rng.choice([1, 3, 16]))
+            process = subprocess.Popen(command(seeds, server.url, out, *adapt, "--width", width), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            kills += run_until(max(mark, journal_count(out) + 1), process, out)
+        last = subprocess.run(command(seeds, server.url, out, *adapt), cwd=ROOT, capture_output=True, text=True)
+        assert last.returncode == 0, last.stderr
+        plain = subprocess.run(command(seeds, server.url, tmp_path / "plain", "--rounds", "5"), cwd=ROOT, capture_output=True, text=True)
+        assert plain.returncode == 0, plain.stderr
+    assert kills >= 3
+    whole = (tmp_path / "straight" / "dataset.jsonl").read_bytes()
+    assert (out / "dataset.jsonl").read_bytes() == whole
+    assert (tmp_path / "plain" / "dataset.jsonl").read_bytes() != whole
+    assert "followed what passed the gate" in (out / "README.md").read_text()
+
+
 def test_a_committed_reply_is_never_asked_for_again(seeds, tmp_path):
     """One in flight: whatever the server has seen twice was not committed before the kill."""
     with serving.serve(delay=5, slots=1) as server:
