@@ -47,7 +47,7 @@ class SelFee:
     """Language of answers and revisions; empty: that of each sample."""
     max_answers: Annotated[int, Meta(ge=1, le=20)] = 5
     """Answers of a chain, the first one included, at most."""
-    target: Literal["final", "chain"] = "final"
+    train_on: Literal["final", "chain"] = "final"
     """What a sample's response becomes: the last answer, or the chain with its critiques, to train a model on."""
     gold: str = ""
     """Column with the right answer, or "response" for the sample's own; where it has one, a teacher knows it."""
@@ -68,7 +68,7 @@ class SelFee:
     revise_words: Annotated[int, Meta(ge=1, le=100000)] = 500
     """Words that a revision is asked to keep to; one of more than twice as many is dropped."""
     keep_partial: bool = False
-    """Keep chains that ended without a verdict to stop, too, where the chain is the target."""
+    """Keep chains that ended without a verdict to stop, too, where a chain is what is trained on."""
     seeds_too: bool = True
     """Samples whose answer needed no revision are candidates as well."""
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
@@ -189,7 +189,7 @@ class SelFee:
             "stop_reason": end.reason, "status": status, **({"gold": gold} if self.gold == "response" else {}),
         }  # fmt: skip
         rated = {} if links[-1].score is None else {"selfee": links[-1].score}
-        chain = self.target == "chain"
+        chain = self.train_on == "chain"
         changed = len(links) > 1 or chain or bool(gold and self.gold == "response")
         response = render([(link.answer, link.feedback) for link in links]) if chain else links[-1].answer
         steps = ("critique_gold", "revise_minimal") if gold else ("critique", "revise")

@@ -56,7 +56,7 @@ def test_1_answer_critique_revision_critique():
     ]  # fmt: skip
     assert (done.sample.response, done.sample.meta["rejected"], done.sample.meta["ratings"]) == ("a2", ["a1"], {"selfee": 10.0})
     assert (done.sample.lineage.parent, done.sample.lineage.operation) == ("s1", "selfee")
-    _, [done] = hold(SelFee(target="chain"), BARE, replies)
+    _, [done] = hold(SelFee(train_on="chain"), BARE, replies)
     assert done.sample.response == f"a1\n\n### Feedback 1\n{WEAK}\n\n### Revision 1\na2\n\n### Feedback 2\n{GOOD}"
     assert parse(done.sample.response) == [("a1", WEAK), ("a2", GOOD)]
     assert "rejected" not in done.sample.meta
@@ -80,7 +80,7 @@ def test_2_a_first_answer_that_is_good_is_the_chain():
     assert [p.split("@")[0] for p in done.sample.lineage.prompts] == ["selfee/answer"]
     _, [done] = hold(SelFee(seeds_too=False), replies=[GOOD])
     assert done.failure.reason == "no_change_needed"
-    _, [done] = hold(SelFee(target="chain"), replies=[GOOD])
+    _, [done] = hold(SelFee(train_on="chain"), replies=[GOOD])
     assert (done.sample.id, done.sample.response) == ("", f"a1\n\n### Feedback 1\n{GOOD}")
 
 
@@ -91,7 +91,7 @@ def test_3_five_answers_at_most():
     chain = record(done)
     assert (chain["iteration"], chain["truncated"], chain["stop_reason"], chain["status"]) == (5, True, "max_answers", "truncated")
     assert (done.sample.response, done.sample.meta["rejected"]) == ("a5", ["a1", "a2", "a3", "a4"])
-    _, [done] = hold(SelFee(max_answers=1, target="chain"), replies=[WEAK])
+    _, [done] = hold(SelFee(max_answers=1, train_on="chain"), replies=[WEAK])
     assert record(done)["truncated"]
 
 
@@ -178,9 +178,9 @@ def test_7b_not_applicable_closes_the_chain(reply):
     chain = record(done)
     assert (chain["stop_reason"], chain["status"], chain["iteration"]) == ("na_revision", "partial", 1)
     assert (done.sample.id, done.sample.response, failed.failure.reason) == ("s1", "a1", "na_revision")
-    _, dropped = hold(SelFee(target="chain"), replies=[WEAK, reply])
+    _, dropped = hold(SelFee(train_on="chain"), replies=[WEAK, reply])
     assert [c.failure.reason for c in dropped] == ["na_revision"]
-    _, [done, _] = hold(SelFee(target="chain", keep_partial=True), replies=[WEAK, reply])
+    _, [done, _] = hold(SelFee(train_on="chain", keep_partial=True), replies=[WEAK, reply])
     assert parse(done.sample.response) == [("a1", WEAK)]
 
 
@@ -338,7 +338,7 @@ def test_whatever_the_model_says_the_books_balance():
     ends = set()
     for number in range(2000):
         rng = random.Random(number)
-        loop = SelFee(target="chain", keep_partial=True, max_answers=rng.randint(1, 5), retries=rng.randrange(3))
+        loop = SelFee(train_on="chain", keep_partial=True, max_answers=rng.randint(1, 5), retries=rng.randrange(3))
         conversation = loop.answer(rng.choice([SEED, BARE]))
         try:
             requests = next(conversation)
@@ -358,3 +358,12 @@ def test_whatever_the_model_says_the_books_balance():
         assert parse(done.sample.response) == [(o["text"], o["feedback"]) for o in outputs]
     assert ends == {"verdict_ok", "max_answers", "verdict_missing", "critique_rejected", "overlong", "revision_rejected", "revision_unparsed",
                     "na_revision", "unchanged"}  # fmt: skip
+
+
+@pytest.mark.parametrize("loop", ["selfee", "refine"])
+def test_every_parameter_is_a_flag_of_its_own(loop, capsys):
+    from gen.cli import main
+
+    assert main([loop, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert all(flag in said for flag in ("--retries", "--seeds-too", "--train-on" if loop == "selfee" else "--max-refines"))
