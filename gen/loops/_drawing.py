@@ -45,15 +45,15 @@ def new(
     return Sample("", instruction, lineage, input=input, response=response, meta=told)
 
 
-def fault(instruction: str, least: int, most: int, language: str, demos: Sequence[Sample], by: str) -> Verdict | None:
-    """Why an instruction is not worth going on with; a CJK character counts as a word. `language` empty: that of the
-    demonstrations."""
+def fault(loop: Any, instruction: str, demos: Sequence[Sample], by: str) -> Verdict | None:
+    """Why an instruction is not worth going on with; a CJK character counts as a word. Where the loop names no
+    language, that of a demonstration is wanted; the published scripts do not look."""
     words = text.count_words(instruction)
     if not instruction:
         return Verdict(False, "empty_instruction", by)
-    if not least <= words <= most:
-        return Verdict(False, "too_short" if words < least else "too_long", by, words)
-    spoken = [text.spoken_scripts(demo.instruction) for demo in demos]
-    wanted = text.scripts_of_language(language) if language else set[str]().union(*spoken)
+    if not loop.min_words <= words <= loop.max_words:
+        return Verdict(False, "too_short" if words < loop.min_words else "too_long", by, words)
+    spoken = [text.spoken_scripts(demo.instruction) for demo in demos if not loop.compat]
+    wanted = text.scripts_of_language(loop.language) if loop.language else set[str]().union(*spoken)
     found = text.dominant_script(instruction)
     return Verdict(False, "wrong_script", by, note=found) if wanted and found and found not in wanted else None

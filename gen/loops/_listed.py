@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-NUMBER = re.compile(r"^[ \t]*[*_#]*[ \t]*(\d{1,4})[ \t]*\\?[.)](?!\d)[*_]*[ \t]*", re.M)
+NUMBER = re.compile(r"^[ \t]*(?:[*_#]+[ \t]*)?(\d{1,4})[ \t]*\\?[.)](?!\d)[*_]*[ \t]*", re.M)
 BULLET = re.compile(r"^[ \t]*[-*•][ \t]+", re.M)
 GAP = re.compile(r"\n[ \t]*\n")
 SKIP = 5

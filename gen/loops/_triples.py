@@ -16,7 +16,7 @@ ITEM = re.compile(r"^[ \t*#]*(?:(\d+)[ \t]*[.):]?[ \t]*)?\**Instruction\**[ \t]*
 INPUT, OUTPUT = (
     re.compile(rf"^[ \t*#]*(?:\d+[ \t]*[.):]?[ \t]*)?\**{name}\**[ \t]*:\**", re.M) for name in ("Input", "Output")
 )
-END = re.compile(r"\s*^[ \t]*#{3,}[ \t]*\d*\s*\Z", re.M)
+END = re.compile(r"(?:\A|\n)[ \t]*#{3,}[ \t]*\d*\Z")
 
 
 class Triple(NamedTuple):
@@ -103,7 +103,7 @@ def _labelled(text: str, *, cut: bool) -> list[Triple]:
     marks = [*ITEM.finditer(text)]
     marks = [mark for mark in marks if mark[1] or not marks[0][1]]
     ends = [*(mark.start() for mark in marks), len(text)][1:]
-    found = [_fields(END.sub("", text[mark.end() : end])) for mark, end in zip(marks, ends, strict=True)]
+    found = [_fields(END.sub("", text[mark.end() : end].rstrip())) for mark, end in zip(marks, ends, strict=True)]
     if cut and found:
         found[-1] = found[-1]._replace(reason="task_truncated")
     return found

@@ -130,4 +130,4 @@ class Alpaca:
             return Verdict(False, "keyword", NAME, note=word)
         if not task.output and not self.compat:
             return Verdict(False, "empty_output", NAME)
-        return _drawing.fault(task.instruction, self.min_words, self.max_words, self.language, demos, NAME)
+        return _drawing.fault(self, task.instruction, demos, NAME)

@@ -138,7 +138,7 @@ class SelfInstruct:
             if is_cut and place == len(items):
                 yield item, Verdict(False, "task_truncated", NAME)
             else:
-                yield item, _drawing.fault(item, self.min_words, self.max_words, self.language, demos, NAME)
+                yield item, _drawing.fault(self, item, demos, NAME)
         if surplus := items[self.asked :]:
             yield surplus[0], Verdict(False, "surplus_tasks", NAME, len(surplus))
 

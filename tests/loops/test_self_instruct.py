@@ -151,6 +151,7 @@ FAILED = [
     ("9. Add " + "3 " * 150 + "\n10. Add " + "3 " * 149, {}, ["too_long", ""]),
     ("9. 写一首诗\n10. Name a tree that grows.", {}, ["wrong_script", ""]),
     ("9. 写一首诗\n10. Name a tree that grows.", {"language": "Chinese"}, ["", "wrong_script"]),
+    (" 写一首诗\n10. Name a tree that grows.", {"style": "base", "compat": True}, ["", ""]),
 ]
 
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import time
 
 import pytest
 
@@ -226,3 +227,15 @@ def test_no_input_has_many_spellings(text):
     assert says_no_input(text)
     assert not says_no_input(f"{text} 5")
     assert not says_no_input("")
+
+
+@pytest.mark.parametrize("text", ["\n", " ", "#\n", "<input>\n", "Output:\n", "9. \n", "1. Instruction: a\nOutput:\n\n", "\\", "*"])
+def test_no_reply_takes_long_to_read(text):
+    """10,000 times the same: a reading that looked at each pair of characters would take many seconds."""
+    begun, reply = time.process_time(), text * 10_000
+    _triples.read(reply, cut=True)
+    _triples.read(f"{reply}x", cut=True, shown=3)
+    _listed.items(f"{reply}x", 9)
+    for labels in (True, False):
+        _pairs.clean(_pairs.read(f"{reply}x", cut=True, is_classification=labels), 5, random.Random(0))
+    assert time.process_time() - begun < 3
