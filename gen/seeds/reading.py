@@ -78,7 +78,7 @@ class Reading:
                     continue
                 self.documents += 1
                 for sample in self.split(document, self.dropped):
-                    if self._is_new(sample, row):
+                    if self._is_new(sample, row, source.origin.name):
                         self.licences |= licence or source.origin.licences or {""}
                         yield replace(sample, meta={**sample.meta, "license": sorted(licence)}) if licence else sample
                         if self.pieces == self.limit:
@@ -123,10 +123,10 @@ class Reading:
             raise InputError(f"{row}; mend it, or read without strict to skip it")
         self.bad.note(row)
 
-    def _is_new(self, sample: Sample, row: BadRow) -> bool:
-        if first := self.seen.first(sample.id, row):
-            said = f"a piece is the same as one of {first.file}, {first.unit} {first.line}"
-            self.repeats.note(replace(row, reason=said))
+    def _is_new(self, sample: Sample, row: BadRow, name: str) -> bool:
+        place = BadRow(name, self.documents, "", "document")  # a number: half a million paths would fill the memory
+        if first := self.seen.first(sample.id, place):
+            self.repeats.note(replace(row, reason=f"a piece is the same as one of {first.file}, document {first.line}"))
             return False
         self.pieces += 1
         return True

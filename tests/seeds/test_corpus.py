@@ -9,16 +9,19 @@ import lzma
 import os
 import threading
 import time
+import tracemalloc
 from collections import Counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gen.core import seed_id
+from gen.core import Lineage, Sample, digest, seed_id
 from gen.errors import InputError
 from gen.seeds import identity
 from gen.seeds.corpus import read_corpus
+from gen.seeds.place import BadRow, Noted
+from gen.seeds.reading import Reading
 from gen.segments import segments, to_sample
 
 BEES = "Bees carry pollen from flower to flower, and the hive lives on what they bring home in summer. "
@@ -126,11 +129,23 @@ def test_pieces_are_new_counted_and_bounded(tmp_path):
     (tmp_path / "b.md").write_text(f"# Other\n\n{BEES}\n\n# More\n\nThe keeper of the hive comes by at noon.\n")
     found = read(tmp_path, how=split)
     assert texts(found) == [BEES.strip(), "The keeper of the hive comes by at noon."]
-    assert [str(row) for row in found.repeats] == [f"{tmp_path / 'b.md'}, part 1: a piece is the same as one of {tmp_path / 'a.md'}, part 1"]
+    assert [str(row) for row in found.repeats] == [f"{tmp_path / 'b.md'}, part 1: a piece is the same as one of {tmp_path}, document 1"]
     assert found.notes == ("2 documents read, 2 pieces; left out: navigation 1, too_short 1",)
     sample = found.samples[0]
     assert one[sample.meta["start"] : sample.meta["end"]] == sample.response
     assert texts(read(tmp_path, how=split, limit=1)) == [BEES.strip()]
+
+
+def test_the_places_of_many_files_are_not_held():
+    reading = Reading([], whole, "", None, False, Noted(), Noted())
+    pieces = [Sample(digest(n), "", Lineage("")) for n in range(20_000)]
+    tracemalloc.start()
+    try:
+        for n, piece in enumerate(pieces):
+            assert reading._is_new(piece, BadRow(f"/a/long/path/to/a/folder/of/many/{n}.txt", 1, "", "part"), "many")
+        assert tracemalloc.get_traced_memory()[0] / 20_000 < 45
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_names_no_corpus_is_refused_at_once(tmp_path):
