@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,8 +58,9 @@ def read_material(recipe: Recipe) -> Material:
         raise RecipeError(f"--demos: {first.loop} shows no demonstrations; leave them out")
     mapping = dict(source.map) or None
     if hasattr(first.params, "split"):
-        corpus: Any = importlib.import_module("gen.seeds.corpus")
-        seeds = corpus.read_corpus(
+        from gen.seeds.corpus import read_corpus
+
+        seeds = read_corpus(
             source.seeds or [str(SHIPPED_CORPUS)], first.params.split, mapping=mapping, limit=source.limit,
             strict=source.strict,
         )  # fmt: skip

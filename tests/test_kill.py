@@ -59,8 +59,35 @@ def run_until(count, process, out):
     return False
 
 
+CHAIN = """
+[source]
+seeds = ["{seeds}"]
+[model]
+server = ["{url}"]
+width = 6
+[[stages]]
+loop = "evolve"
+rounds = 1
+[stages.gate]
+filters = ["length", "exact"]
+[[stages]]
+loop = "evolve"
+rounds = 1
+[stages.gate]
+filters = ["length", "exact", "rouge"]
+"""
+
+
+def chain(seeds, url, out):
+    """Two stages in one run, as a recipe; the server's address is another each time."""
+    path = out.with_suffix(".toml")
+    path.write_text(CHAIN.format(seeds=seeds, url=url))
+    return [sys.executable, "-m", "gen", "run", str(path), "--out", str(out), "--quiet"]
+
+
 @pytest.mark.slow
-def test_a_killed_run_equals_an_undisturbed_one_and_pays_for_nothing_twice(seeds, tmp_path):
+@pytest.mark.parametrize("command", [command, chain])
+def test_a_killed_run_equals_an_undisturbed_one_and_pays_for_nothing_twice(seeds, tmp_path, command):
     rng = random.Random(5)
     with serving.serve(delay=10, slots=6) as server:
         straight = subprocess.run(command(seeds, server.url, tmp_path / "straight"), cwd=ROOT, capture_output=True, text=True)
