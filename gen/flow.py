@@ -4,6 +4,7 @@ engines have something to do from the first stage's first sample to the last sta
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,12 +30,10 @@ class Flow:
         for number, run in self.runs.items():
             for after in self._after(number):
                 run.admission.told.append(_supply(self.runs[after]).add)
-        if not self.runs:
-            return
-        last = self.runs[max(self.runs)]
-        if (target := last.recipe.budget.target) and (before := self.runs.get(self.sources[last.stage])):
-            before.enough = lambda: _in_sight(last) >= target
-            last.heard.append(before.nudge)
+            before, target = self.runs.get(self.sources[number]), run.recipe.budget.target
+            if before and target and self._after(before.stage) == [number]:
+                before.enough = functools.partial(_in_sight, run, target)
+                run.heard.append(before.nudge)
 
     def _after(self, number: int) -> list[int]:
         return [n for n in self.runs if self.sources[n] == number]
@@ -68,8 +67,11 @@ class Flow:
         if why in FINAL:
             for after in self._after(run.stage):
                 _supply(self.runs[after]).close()
-        if run.stage == max(self.runs) and why not in ("complete", "exhausted"):
-            self.stop("enough" if why in FINAL else why)  # nobody needs what the others would make
+        before = self.runs.get(self.sources[run.stage])
+        if before and not before.why and all(self.runs[n].why for n in self._after(before.stage)):
+            before.stop("enough" if why in FINAL else why)  # nobody needs what it would make
+        if run.stage == max(self.runs) and why in ("target", "max_tokens"):
+            self.stop("enough")
 
 
 def _supply(run: Run) -> Supply:
@@ -77,8 +79,8 @@ def _supply(run: Run) -> Supply:
     return seeds  # type: ignore[no-any-return]
 
 
-def _in_sight(run: Run) -> int:
-    """Kept samples, and seeds that are not judged yet: as many as may come of what is there."""
+def _in_sight(run: Run, target: int) -> bool:
+    """Whether as many may come of what is there: of kept samples, and of seeds that are not judged yet."""
     at = run.admission.position
     judged = len(run.seeds) if at.round > 0 else int(at.call[:8]) + 1 if at.call else 0
-    return at.kept + len(run.seeds) - judged
+    return at.kept + len(run.seeds) - judged >= target

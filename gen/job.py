@@ -91,11 +91,16 @@ def _note_ends(pool: Pool, recipe: Recipe, crew: Crew, flow: Flow, command: str)
 
 
 def finished_stages(pool: Pool, recipe: Recipe) -> set[int]:
-    """Stages that have come to an end which is still the one that is asked for, after stages that have."""
-    done = {-1}
-    for number, stage in enumerate(recipe.stages):
-        ended = pool.state(of_stage("ended", number))
-        if stage.of in done and ended and ended == _end_of(recipe, number, str(ended["why"])):
+    """Stages that have come to an end which is still the one that is asked for, with all that they begin with, or at
+    a budget; and those of which nobody needs more."""
+    stages, done = recipe.stages, {-1}
+    for number, stage in enumerate(stages):
+        ended = pool.state(of_stage("ended", number)) or {}
+        same = ended and ended == _end_of(recipe, number, str(ended["why"]))
+        if same and (stage.of in done or ended["why"] in ("target", "max_tokens")):
+            done.add(number)
+    for number in reversed(range(len(stages))):
+        if (after := [n for n, stage in enumerate(stages) if stage.of == number]) and done.issuperset(after):
             done.add(number)
     return done - {-1}
 

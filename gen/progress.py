@@ -31,6 +31,7 @@ class Progress:
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         self._console, self._quiet = console, quiet
         self._seen: dict[int, deque[tuple[float, int, int]]] = {}
+        self._several = False
 
     async def __call__(self, flow: Flow) -> None:
         if self._quiet:
@@ -74,11 +75,13 @@ class Progress:
         first = run.order.frontier()
         (then, tokens, _), (now, tokens_now, _) = self._ends(run)
         rounds, left = run.recipe.rounds, self._left(run)
-        where = f"batch {first.round if first else run.round}" if run.draws else "reading"
-        if not run.draws and left is not None:
+        where = f"batch {first.round if first else run.round}"
+        if not run.draws:
             where = f"round {first.round if first else rounds} of {rounds}"
+        where += "" if run.draws or left is not None else ", more to come"
+        name = f"{run.recipe.loop.replace('_', '-')}, " if self._several else ""
         return (
-            f"{_title(run)}{where}: {run.done:,} conversations done, {run.order.active:,} in flight, "
+            f"{name}{where}: {run.done:,} conversations done, {run.order.active:,} in flight, "
             f"{'' if left is None else f'{left:,} left, '}{(tokens_now - tokens) / max(now - then, 1e-6):,.0f} tokens/s"
         )
 
@@ -118,6 +121,7 @@ class Progress:
         return self._seen[run.stage][0], self._seen[run.stage][-1]
 
     def _look(self, flow: Flow) -> None:
+        self._several = len(flow.sources) > 1
         for run in flow.runs.values():
             self._note(run)
 
@@ -132,11 +136,6 @@ def _busy(flow: Flow) -> list[Run]:
     """The stages that have begun and not ended; at the very beginning and end, the last."""
     found = [run for run in flow.runs.values() if not run.why and (run.done or run.order.active)]
     return found or [*flow.runs.values()][-1:]
-
-
-def _title(run: Run) -> str:
-    """Which stage it is, where there are several."""
-    return f"{run.recipe.loop.replace('_', '-')}, " if run.beside or run.stage else ""
 
 
 def _time(seconds: float) -> str:

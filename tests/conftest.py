@@ -36,6 +36,11 @@ def write(request):
         task = text.split("<task>\n")[-1].split("\n</task>")[0]
         data = f"\n<input>\n| {words} |\n</input>" if request.step == "complicate" else ""
         return f"<instruction>\n{task} Use {words}.\n</instruction>{data}"
+    if request.step == "feedback":
+        note = rng.choice(["none", "Name the colour."])
+        return f"<change>\nnone\n</change>\n<add>\n{note}\n</add>"
+    if request.step == "rewrite":
+        return f"<answer>\nIt is the {words}, and red.\n</answer>"
     if request.role == "judge":
         return rng.choice(["Equal", "Not equal", "Not equal", "Not equal", "Not equal"])
     reply = f"It is the {words}."
@@ -166,7 +171,8 @@ def canned(monkeypatch, tmp_path, seeds):
         from gen.job import execute
         from gen.material import read_material
 
-        table = _without(recipes.table_of(recipe), recipe.optional)
+        optional = {name for one in (recipe, *recipe.chain) for name in one.optional}
+        table = _without(recipes.table_of(recipe), optional)
         if recipe.source.seeds == () and not hasattr(recipe.stages[0].recipe.params, "split"):
             path = tmp_path / "canned.jsonl"
             rows = [{"instruction": s.instruction, "output": s.response} for s in seeds]
