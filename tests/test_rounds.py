@@ -71,8 +71,9 @@ def test_a_token_budget_is_counted_in_canonical_order(tmp_path, seeds, hold, str
     assert texts(all_of_it) == straight
 
 
-def test_little_is_asked_beyond_a_budget(tmp_path, seeds, hold):
-    run, _ = hold(tmp_path / "run", seeds, width=4, rounds=5, budget={"max_tokens": 900})
+def test_little_is_asked_beyond_a_budget(tmp_path, seeds, hold, write):
+    slow = Scripted(write, width=4, delay=0.01)  # slower than the gate, as models are, also on a busy machine
+    run, _ = hold(tmp_path / "run", seeds, engine=slow, rounds=5, budget={"max_tokens": 900})
     assert run.talk.tokens < 900 + 5 * 60, "at most what was in flight"
 
 
