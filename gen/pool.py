@@ -214,17 +214,18 @@ class Pool(Journal):
 
         self._store.write(write)
 
-    def verdicts(self, sample_id: str) -> list[tuple[int, Verdict]]:
-        """(gate run, verdict) of every filter that spoke, in the order of both."""
-        return self._notes("verdict", Verdict, sample_id)
+    def verdicts(self, sample_id: str, stage: int | None = None) -> list[tuple[int, Verdict]]:
+        """(gate run, verdict) of every filter that spoke, in the order of both; without `stage`, of the newest."""
+        return self._notes("verdict", Verdict, sample_id, stage)
 
     def scores(self, sample_id: str) -> list[tuple[int, Score]]:
         return self._notes("score", Score, sample_id)
 
-    def _notes(self, table: str, kind: type[T], sample_id: str) -> list[tuple[int, T]]:
+    def _notes(self, table: str, kind: type[T], sample_id: str, stage: int | None = None) -> list[tuple[int, T]]:
         sql = f"""SELECT gate_run, body FROM {table} WHERE sample =
-          (SELECT n FROM sample WHERE id = ? ORDER BY stage DESC LIMIT 1) ORDER BY gate_run, n"""  # noqa: S608
-        return [(run, self._load(kind, body)) for run, body in self._rows(sql, sample_id)]
+          (SELECT n FROM sample WHERE id = ? AND stage = coalesce(?, stage) ORDER BY stage DESC LIMIT 1)
+          ORDER BY gate_run, n"""  # noqa: S608
+        return [(run, self._load(kind, body)) for run, body in self._rows(sql, sample_id, stage)]
 
     def newest(self, stage: int | None = None) -> tuple[int, int]:
         """The newest gate run of a stage, and the stage; without one, of the last: what the dataset is made of."""
@@ -267,9 +268,9 @@ class Pool(Journal):
         found = self._candidate(ids[0])  # a whole id comes before the longer ones
         return found.sample if found else self._seed(ids[0])
 
-    def failure(self, sample_id: str) -> Verdict | None:
-        """Why the loop itself gave this sample up, if it did."""
-        found = self._candidate(sample_id)
+    def failure(self, sample_id: str, stage: int | None = None) -> Verdict | None:
+        """Why the loop itself gave this sample up, if it did; without `stage`, that of the newest that has it."""
+        found = self._candidate(sample_id, stage)
         return found.failure if found else None
 
     def family(self, root: str) -> list[Sample]:
@@ -280,8 +281,9 @@ class Pool(Journal):
         seed = None if any(s.id == root for s in found) else self._seed(root)
         return [seed, *found] if seed else found
 
-    def _candidate(self, id: str) -> Candidate | None:
-        return next(self._candidates("WHERE id = ? ORDER BY stage DESC LIMIT 1", id), None)
+    def _candidate(self, id: str, stage: int | None = None) -> Candidate | None:
+        which = "WHERE id = ? AND stage = coalesce(?, stage) ORDER BY stage DESC LIMIT 1"
+        return next(self._candidates(which, id, stage), None)
 
     def _seed(self, id: str) -> Sample | None:
         rows = self._rows("SELECT body FROM grown WHERE seed_id = ? ORDER BY stage, round LIMIT 1", id)

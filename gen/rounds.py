@@ -188,7 +188,9 @@ class Run:
         seed, conversation, path = self._conversation(turn)
         told: Told[Grown] = await self.talk.hold(conversation, path)
         grown = told.result or self._failed(seed, told.error)
-        made = [signed(c.sample, [self.engines[role] for role in told.roles]) for c in grown.candidates]
+        asked, as_it_was = [self.engines[role] for role in told.roles], seed.messages
+        # what was only judged is nobody's work but that of whoever wrote it
+        made = [c.sample if c.sample.messages == as_it_was else signed(c.sample, asked) for c in grown.candidates]
         name = f"{turn.call}.{{}}".format if self.draws else int  # what grew from a seed is told apart by its parent
         placed = [place(sample, self.stage, turn.round, name(i)) for i, sample in enumerate(made)]
         candidates = tuple(self._own(replace(c, sample=s)) for s, c in zip(placed, grown.candidates, strict=True))

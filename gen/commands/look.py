@@ -76,8 +76,8 @@ def _example(pool: Pool) -> Sample | None:
 
 def _facts(pool: Pool, sample: Sample) -> dict[str, Any]:
     def newest(other: Sample) -> Verdict | None:
-        run, _ = pool.newest(other.lineage.stage)
-        return pool.failure(other.id) or next((v for n, v in pool.verdicts(other.id) if n == run), None)
+        run, stage = pool.newest(other.lineage.stage)
+        return pool.failure(other.id, stage) or next((v for n, v in pool.verdicts(other.id, stage) if n == run), None)
 
     grown = pool.grown_of(sample.id)
     return {
@@ -148,12 +148,14 @@ def _told(verdict: Verdict | None) -> str:
 
 
 def _tree(family: Sequence[tuple[Sample, Verdict | None]], here: str) -> Tree:
-    """The family as a tree; the sample that was asked for is marked."""
-    root = Tree("")
+    """The family as a tree; the sample that was asked for is marked. What was passed on to a later stage hangs there
+    under what it was."""
+    root, several = Tree(""), any(sample.lineage.stage for sample, _ in family)
     nodes: dict[str | None, Tree] = {}
     for sample, verdict in family:
-        begin = " ".join(sample.instruction.split())[:70]
-        line = f"{sample.id} r{sample.lineage.round} {sample.lineage.operation}: {begin}"
+        begin, at = " ".join(sample.instruction.split())[:70], sample.lineage
+        where = f"stage {at.stage + 1} r{at.round}" if several else f"r{at.round}"
+        line = f"{sample.id} {where} {at.operation}: {begin}"
         label = render.plain(f"{line}  [{_told(verdict)}]"[:160], style="bold" if sample.id == here else "")
-        nodes[sample.id] = nodes.get(sample.lineage.parent, root).add(label)
+        nodes[sample.id] = nodes.get(sample.id, nodes.get(at.parent, root)).add(label)
     return root
