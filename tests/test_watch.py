@@ -127,7 +127,7 @@ def test_the_watch_answers_alike_whether_it_heard_more_or_not(tasks):
     assert [(whole.stops(r), whole.lowest) for r in range(4)] == told
     assert [stop for stop, _ in told] == [False, False, True, True]
     assert told[0][1] == 1.0
-    assert told[1][1] > 0.9
+    assert told[1][1] > 0.8
     assert told[2][1] < 0.5
     late = Watch(no_vector, 0.5)
     for s in (s for r in rounds for s in r):

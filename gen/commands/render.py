@@ -126,6 +126,10 @@ def _ends(rows: Sequence[FunnelRow]) -> tuple[int, Counter[str], int]:
     return reasons.pop("", 0), reasons, reasons.pop("pending", 0)
 
 
+NO_LOSS = ("seed_only",)
+"""Ends of candidates that nobody hoped to keep."""
+
+
 def advice(rows: Sequence[FunnelRow]) -> list[str]:
     """What took the largest shares and what to change, when little or nothing was kept by a stage."""
     stages = sorted({r.stage for r in rows})
@@ -136,7 +140,7 @@ def advice(rows: Sequence[FunnelRow]) -> list[str]:
 
 
 def _advice(rows: Sequence[FunnelRow]) -> list[str]:
-    kept, reasons, pending = _ends(rows)
+    kept, reasons, pending = _ends([row for row in rows if row.reason not in NO_LOSS])
     total = kept + reasons.total()
     if not total and pending:
         return []

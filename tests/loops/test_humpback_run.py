@@ -78,7 +78,7 @@ def test_texts_become_pairs_and_the_best_are_kept(place):
         text = (place / f"docs/{word}.md").read_text()
         assert row["output"] in text
         assert row["messages"][0] == {"role": "system", "content": "Answer from what people have written on the web."}
-        assert row["meta"]["models"].count("scripted@") == 2, "who wrote, and who judged"
+        assert row["meta"]["models"].count("scripted@") == 1, "who wrote; a judge makes nothing"
 
 
 def test_another_pass_rates_all_pairs_anew_and_asks_for_nothing_again(place, capsys):

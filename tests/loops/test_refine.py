@@ -465,7 +465,7 @@ def test_whatever_the_model_says_the_books_balance():
         "rewrite": [*bad, *map(rewrite, ("b", "c", "d", "a", "I'm sorry, but I can't help with that.", "", "My previous answer."))],
     }
     ends = set()
-    for number in range(2000):
+    for number in range(300):
         rng = random.Random(number)
         loop = Refine(select=rng.choice(["best", "last"]), max_refines=rng.randrange(4), retries=rng.randrange(3), keep_trace=True)
         conversation, asked = loop.answer(rng.choice([SEED, BARE])), []
