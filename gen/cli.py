@@ -100,6 +100,7 @@ def _dispatch(name: str, args: list[str]) -> int:
 def _about(loop: str) -> str:
     """What a loop does, as its file begins."""
     told = catalog.about(catalog.load(loop.replace("-", "_"), "loop"))
+    told = told.partition(" (arXiv")[0].partition(" (Stan")[0].rstrip(" .,")
     return told if len(told) < 100 else f"{told[:99].rpartition(' ')[0]} ..."
 
 

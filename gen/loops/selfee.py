@@ -1,5 +1,6 @@
-"""SelFee: answer, critique, revision, critique ... until the critic is content (Ye et al., May 2023). One sample is one
-conversation, and what it makes is the last answer or, to train a model that mends its own answers, the whole chain.
+"""SelFee: an answer is criticised and revised, again and again, until the critic is content (Ye et al., May 2023). One
+sample is one conversation, and what it makes is the last answer or, to train a model that mends its own answers, the
+whole chain.
 
     answer (where there is none)  ->  critique  ->  revision  ->  critique  ...
 
