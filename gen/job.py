@@ -24,9 +24,9 @@ from gen.material import Material, deciding
 from gen.pool import Pool, of_stage
 from gen.publish import PUBLISHED, Report, publish, report_of
 from gen.recipe import Recipe
-from gen.roles import Say, Staff
+from gen.roles import Say
 from gen.rollout import together
-from gen.talking import logged, signals
+from gen.talking import logged, same_engines, signals
 
 log = logging.getLogger("gen.job")
 Watch = Callable[[Flow], Coroutine[Any, Any, None]]
@@ -63,7 +63,7 @@ async def _execute(
     crew.dismiss(finished_stages(pool, recipe))
     async with crew.at_work(pool, say):
         for number, staff in crew.staffs.items():
-            _check_engines(pool, staff, number)
+            same_engines(pool, staff, number)
         _begin(pool, folder, recipe, material, crew)
         flow = crew.flow(pool, material)
         ended = pool.state(of_stage("ended", len(recipe.stages) - 1))
@@ -143,7 +143,7 @@ async def _measure_all(recipe: Recipe, pool: Pool, material: Material, say: Say)
     crew = crew_of(recipe, material)
     crew.dismiss(range(last := len(recipe.stages) - 1))
     async with crew.at_work(None, say):
-        _check_engines(pool, crew.staffs[last], last)
+        same_engines(pool, crew.staffs[last], last)
         assessor = crew.assessor(pool)
         stored = (c.sample for row in pool.all_grown(last) for c in row.candidates if c.failure is None)
         for samples, ask in ((iter(material.against), assessor.embed), (stored, assessor.ask_one)):
@@ -165,18 +165,6 @@ def _check_same(pool: Pool, recipe: Recipe, material: Material, folder: Path) ->
     for number, stage in enumerate(recipe.stages):
         if (done := pool.state(of_stage("rounds", number), 0)) > (rounds := stage.recipe.rounds):
             raise RecipeError(f"{folder}: --rounds {rounds}, but this run has {done} already; rounds can only grow")
-
-
-def _check_engines(pool: Pool, staff: Staff, stage: int) -> None:
-    """Refuse to mix the replies of two models in one stage of a run."""
-    now, name = staff.fingerprints, of_stage("fingerprints", stage)
-    before = pool.state(name)
-    if changed := ", ".join(sorted(role for role in now if before and before.get(role, now[role]) != now[role])):
-        raise UserError(
-            f"the model behind {changed} is not the one this run began with (its fingerprint changed: other weights, "
-            f"version, context length or precision); serve the same one again, or give another --out"
-        )
-    pool.set_state(name, {**(before or {}), **now})
 
 
 def _begin(pool: Pool, folder: Path, recipe: Recipe, material: Material, crew: Crew) -> None:

@@ -18,7 +18,7 @@ from gen import __version__
 from gen import recipe as recipes
 from gen.card import clean
 from gen.errors import RecipeError, UserError
-from gen.pool import Pool
+from gen.pool import Pool, of_stage
 from gen.recipe import Recipe
 from gen.roles import Say, Staff, at_work
 from gen.rollout import Talk
@@ -59,18 +59,24 @@ def logged(folder: Path, command: str) -> Iterator[None]:
         handler.close()
 
 
+def same_engines(pool: Pool, staff: Staff, stage: int = 0) -> None:
+    """Refuse to mix the replies of two models in one stage of a run. Raises UserError."""
+    now, name = staff.fingerprints, of_stage("fingerprints", stage)
+    before = pool.state(name) or {}
+    if changed := ", ".join(sorted(role for role in now if before.get(role, now[role]) != now[role])):
+        raise UserError(
+            f"the model behind {changed} is not the one this run began with (its fingerprint changed: other weights, "
+            f"version, context length or precision); serve the same one again, or give another --out"
+        )
+    pool.set_state(name, {**before, **now})
+
+
 @contextlib.asynccontextmanager
 async def talking(staff: Staff, recipe: Recipe, pool: Pool, say: Say) -> AsyncIterator[Talk]:
     """The staff at work, able to answer. Raises UserError where it is not the one that the folder began with, and
     Interrupted, out of a conversation, after Ctrl-C."""
     async with at_work(staff, recipe, pool.state("left_out"), say):
-        now, before = staff.fingerprints, pool.state("fingerprints") or {}
-        if changed := ", ".join(sorted(role for role in now if before.get(role, now[role]) != now[role])):
-            raise UserError(
-                f"the model behind {changed} is not the one this work began with (other weights, version, context "
-                "length or precision); serve the same one again, or give another --out"
-            )
-        pool.set_state("fingerprints", {**before, **now})
+        same_engines(pool, staff)
         pool.set_state("left_out", staff.left_out)
         talk = Talk(staff.engines, pool, recipe.seed, staff.embedder)
         with signals(lambda: talk.stopping, lambda: setattr(talk, "stopping", True)):

@@ -20,7 +20,22 @@ from gen.seeds.place import BadRow
 ENCODER, DECODER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Sample)
 
 
-class Spool(Sequence[Sample]):
+class Row(Sequence[Sample]):
+    """Samples by their place; who inherits says how many there are, and has each with `at`."""
+
+    def at(self, place: int) -> Sample:
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, place: int) -> Sample: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Sample]: ...
+    def __getitem__(self, place: int | slice) -> Sample | list[Sample]:
+        found = range(len(self))[place]
+        return self.at(found) if isinstance(found, int) else [self.at(i) for i in found]
+
+
+class Spool(Row):
     """Samples in the order in which they were added, in a temporary file that has no name and is gone with this
     object; eight bytes of memory each. Any thread may read. Raises InputError where there is no space for it."""
 
@@ -43,21 +58,14 @@ class Spool(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    @overload
-    def __getitem__(self, place: int) -> Sample: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[Sample]: ...
-    def __getitem__(self, place: int | slice) -> Sample | list[Sample]:
-        if isinstance(place, slice):
-            return [self[i] for i in range(*place.indices(len(self)))]
-        at = range(len(self))[place]
+    def at(self, place: int) -> Sample:
         with self._lock:
             try:
-                self._file.seek(self._ends[at])
+                self._file.seek(self._ends[place])
             except OSError as error:  # what is still to be written goes first
                 raise _no_space(error) from None
             self._at_end = False
-            data = self._file.read(self._ends[at + 1] - self._ends[at])
+            data = self._file.read(self._ends[place + 1] - self._ends[place])
         return DECODER.decode(data)
 
     def __del__(self) -> None:

@@ -4,13 +4,12 @@ judging. A conversation begins as soon as its seed is there."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import overload
 
 from gen.core import Sample
-from gen.seeds.spool import Spool
+from gen.seeds.spool import Row, Spool
 
 
-class Supply(Sequence[Sample]):
+class Supply(Row):
     """Samples in the order in which they were added, in a temporary file. One thread adds, any thread reads."""
 
     def __init__(self, samples: Iterable[Sample] = (), *, closed: bool = False) -> None:
@@ -37,15 +36,8 @@ class Supply(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self._head) + len(self._spool)
 
-    @overload
-    def __getitem__(self, place: int) -> Sample: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[Sample]: ...
-    def __getitem__(self, place: int | slice) -> Sample | list[Sample]:
-        if isinstance(place, slice):
-            return [self[i] for i in range(*place.indices(len(self)))]
-        at = range(len(self))[place]
-        return self._head[at] if at < len(self._head) else self._spool[at - len(self._head)]
+    def at(self, place: int) -> Sample:
+        return self._head[place] if place < len(self._head) else self._spool[place - len(self._head)]
 
     def watch(self, moved: Callable[[], None]) -> None:
         """`moved` is called, in the thread that adds, whenever there is more or it has ended."""
@@ -69,19 +61,14 @@ class Supply(Sequence[Sample]):
             moved()
 
 
-class Beginning(Sequence[Sample]):
+class Beginning(Row):
     """The first samples of a sequence that grows meanwhile; none is read before it is asked for."""
 
     def __init__(self, samples: Sequence[Sample], count: int) -> None:
-        self._samples, self._places = samples, range(count)
+        self._samples, self._count = samples, count
 
     def __len__(self) -> int:
-        return len(self._places)
+        return self._count
 
-    @overload
-    def __getitem__(self, place: int) -> Sample: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[Sample]: ...
-    def __getitem__(self, place: int | slice) -> Sample | list[Sample]:
-        found = self._places[place]
-        return self._samples[found] if isinstance(found, int) else [self._samples[i] for i in found]
+    def at(self, place: int) -> Sample:
+        return self._samples[place]
