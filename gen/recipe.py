@@ -114,8 +114,6 @@ def _chain(table: Mapping[str, Any], where: str) -> Recipe:
         budget |= {} if target is None else {"target": target}
         roles = {**above.get("roles", {}), **stage.get("roles", {})}
         chain.append(build({**above, **own, "loop": loop, "roles": roles, "budget": budget}, where=place))
-        if number < len(given) and chain[-1].stages[-1].of < 0 and hasattr(chain[-1].params, "draw") and target is None:
-            raise RecipeError(f"{place}: {loop} goes on until a target; give it one: target = 500")
     plain = _make(Recipe, {**_plain(above), "rounds": 0}, where)
     last_one = chain[-1]
     sections = {name: getattr(last_one, name) for name in ("source", "model", "budget")}
