@@ -58,7 +58,7 @@ def test_a_loop_runs_on_a_real_vllm(path, tmp_path, vllm_server):
     assert len(rows) >= LEAST.get(path.stem, 12)
     with Pool.open(tmp_path / "run", readonly=True) as pool:
         assert pool.state("kinds") == ["server"]
-        assert pool.journal_count() > 8
+        assert pool.journal_count() > 3
 
 
 def test_three_loops_in_one_run_on_a_real_vllm(tmp_path, vllm_server):
