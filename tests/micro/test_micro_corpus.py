@@ -75,7 +75,7 @@ def test_an_operation_without_room_falls_back_to_the_nearest_one():
 
 
 def test_from_the_last_stage_on_every_prompt_that_a_chat_model_can_get_is_learned():
-    made = list(itertools.islice(examples(PROMPTS, random.Random(0), STAGES[-1].start), 1500))
+    made = list(itertools.islice(examples(PROMPTS, random.Random(0), STAGES[-1].start), 4000))
     assert {e.prompt for e in made} == {*EVOLVE, *NEW}
     assert set(NEW) | {"refine/draft", "selfee/answer"} == {*MAKERS, *SAME}
     assert 0.34 < sum(e.prompt in EVOLVE for e in made) / len(made) < 0.45

@@ -16,14 +16,14 @@ MAKERS: Mapping[str, Maker] = {name: maker for loop in LOOPS for name, maker in 
 PASSAGES = tuple(passage for loop in LOOPS for passage in loop.PASSAGES)
 """What replies often say."""
 NEW: Mapping[str, int] = {
-    "self_instruct/new_instructions": 10, "self_instruct/new_classification": 3, "self_instruct/is_classification": 3,
-    "self_instruct/instances_input_first": 14, "self_instruct/instances_output_first": 8, "alpaca/triples": 10,
-    "code/constrain": 2, "code/rare_requirement": 3, "code/reason": 2, "code/complexity": 2, "code/erroneous_code": 4,
-    "code/answer": 4, "code/tests": 1, "auto_evol/apply": 10, "auto_evol/analyse": 6, "auto_evol/optimise": 3,
-    "backtranslate/invert": 16, "extract/whole": 6, "extract/sentence": 6, "extract/keywords": 8,
-    "curate/assistant": 20, "curate/additive": 14, "curate/score": 3, "refine/feedback": 22, "refine/rewrite": 16,
-    "refine/fused": 16, "selfee/critique": 20, "selfee/critique_gold": 6, "selfee/revise": 14,
-    "selfee/revise_minimal": 9}
+    "self_instruct/new_instructions": 7, "self_instruct/new_classification": 2, "self_instruct/is_classification": 1,
+    "self_instruct/instances_input_first": 14, "self_instruct/instances_output_first": 7, "alpaca/triples": 10,
+    "code/constrain": 1, "code/rare_requirement": 1, "code/reason": 1, "code/complexity": 1, "code/erroneous_code": 2,
+    "code/answer": 3, "code/tests": 1, "auto_evol/apply": 5, "auto_evol/analyse": 7, "auto_evol/optimise": 1,
+    "backtranslate/invert": 17, "extract/whole": 4, "extract/sentence": 2, "extract/keywords": 2,
+    "curate/assistant": 22, "curate/additive": 16, "curate/score": 1, "refine/feedback": 32, "refine/rewrite": 14,
+    "refine/fused": 26, "selfee/critique": 34, "selfee/critique_gold": 18, "selfee/revise": 4,
+    "selfee/revise_minimal": 10}
 """How often the prompts of the other loops occur among these. Those that send a task as it is are asked as
 evolve/answer is, and need no examples of their own."""
 SAME = {name: "evolve/answer" for name in ("refine/draft", "selfee/answer")}
@@ -63,7 +63,7 @@ class Stage:
 STAGES = (Stage(0, 35, 13, 9, 9, 7), Stage(800, 48, 28, 4, 4, 4), Stage(1200, 50, 16, 5, 8, 6, slow=0.5),
           Stage(2000, 70, 8, 3, 5, 5, slow=0.6, plain=True),
           Stage(3260, 68, 12, 3, 5, 4, slow=0.65, plain=True, families=SLOWEST),
-          Stage(3880, 54, 12, 5, 7, 7, slow=0.5, plain=True, new=0.58))
+          Stage(3880, 54, 18, 5, 7, 7, slow=0.5, plain=True, new=0.58))
 """Rewrites are learned first; then they make room for verdicts, and these for answers; last come the other loops."""
 
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from gen.loops.refine import Refine
 from gen.micro.corpus.drafts import task_of, wrong
 from gen.micro.corpus.example import Example, Made, Maker, ask
 from gen.micro.corpus.judging import SHOULD, Case, case, fault, reasons
@@ -61,10 +62,18 @@ def versions(task: Task, rng: random.Random, tell: Callable[[Case], str]) -> lis
 
 
 def rewrite(prompts: Prompts, rng: random.Random) -> Made:
-    task, prompt = task_of(rng), prompts.get("refine/rewrite")
-    told = versions(task, rng, shown)
+    """By the notes on it; or, where feedback is off, by a sentence that says nothing or by none, and then what was
+    right stays."""
+    prompt, mode = prompts.get("refine/rewrite"), rng.random()
+    if mode < 0.5:
+        task = task_of(rng)
+        told, best = versions(task, rng, shown), solve(task)
+    else:
+        given = case(rng)
+        task, best = given.task, given.expected
+        told = [{"answer": given.draft.text, "feedback": Refine().generic_feedback if mode < 0.75 else ""}]
     messages = ask(prompt, instruction=task.instruction, input=task.input, versions=told)
-    return Made(Example(prompt.name, messages, sections({"answer": solve(task)})), (task,))
+    return Made(Example(prompt.name, messages, sections({"answer": best})), (task,))
 
 
 def fused(prompts: Prompts, rng: random.Random) -> Made:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from gen.core import Grown
+from gen.core import Grown, Sample
 from gen.errors import ParseError
 from gen.loops.backtranslate import Backtranslate
 from gen.loops.curate import Curate, parse_score
@@ -57,26 +57,31 @@ def verdicts(model: Model, prompts: Prompts, rng: random.Random, count: int) -> 
 
 
 def curation(model: Model, prompts: Prompts, rng: random.Random, count: int) -> list[Row]:
-    """Pairs of backtranslation that are right (a task of the world, which the text answers): of all, and of those that
-    a judge rates high enough."""
+    """Pairs that are right (a task of the world, and an answer to it): of all, and of those that a judge rates high
+    enough. They come from backtranslation, or along with the tasks, every other one spoiled."""
     tasks = [told(rng, held=True) for _ in range(2 * count)]
     pieces = [sample(task, solve(task) + ".", bare=True) for task in tasks]
     grown = hold(model, map(Backtranslate(prompts=prompts).answer, pieces))
     pairs = [c.sample for fruit in grown for c in fruit.candidates if c.failure is None]
 
-    def is_right(pair: Any) -> bool:
-        task = parse(pair.instruction)
-        return task is not None and check(task, pair.response)
-
-    rows = [row("instructions that pass the loop's rules", (any(not c.failure for c in g.candidates) for g in grown)),
-            row("without curation", map(is_right, pairs))]
-    for rubric in ("assistant", "additive"):
-        judged = hold(model, map(Curate(rubric=rubric, prompts=prompts).answer, pairs))
-        rows.append(row(f"rated {KEPT} or more ({rubric})", map(is_right, kept(judged, lambda n: n >= KEPT))))
+    rows = [row("instructions that pass the loop's rules", (any(not c.failure for c in g.candidates) for g in grown))]
+    brought = [case(rng, 0.5, held=True) for _ in range(2 * count)]
+    sets = {"backtranslation": pairs, "answers brought along": [sample(g.task, g.draft.text) for g in brought]}
+    for name, made in sets.items():
+        rows.append(row(f"{name}: all", map(is_right, made)))
+        for rubric in ("assistant", "additive"):
+            judged = hold(model, map(Curate(rubric=rubric, prompts=prompts).answer, made))
+            best = kept(judged, lambda rating: rating >= KEPT)
+            rows.append(row(f"{name}: rated {KEPT} or more ({rubric})", map(is_right, best)))
     return rows
 
 
-def kept(judged: list[Grown], enough: Callable[[float], bool]) -> list[Any]:
+def is_right(pair: Sample) -> bool:
+    task = parse(pair.instruction, pair.input)
+    return task is not None and check(task, pair.response or "")
+
+
+def kept(judged: list[Grown], enough: Callable[[float], bool]) -> list[Sample]:
     """The samples whose rating is enough."""
     found = [c.sample for fruit in judged for c in fruit.candidates if c.failure is None]
     return [s for s in found if enough(s.meta["ratings"]["curation"])]
@@ -84,4 +89,4 @@ def kept(judged: list[Grown], enough: Callable[[float], bool]) -> list[Any]:
 
 def tables(model: Model, prompts: Prompts, rng: random.Random, count: int) -> dict[str, list[Row]]:
     return {"judgements": verdicts(model, prompts, rng, count),
-            "pairs of backtranslation that are right": curation(model, prompts, rng, count)}
+            "right pairs, without curation and with it": curation(model, prompts, rng, count)}

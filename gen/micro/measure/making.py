@@ -10,7 +10,7 @@ from functools import partial
 from gen.core import Candidate, Grown, Sample
 from gen.errors import ParseError
 from gen.loops.alpaca import Alpaca
-from gen.loops.extract import Extract
+from gen.loops.extract import Extract, Hint
 from gen.loops.instances import Instances
 from gen.loops.self_instruct import SelfInstruct
 from gen.micro.corpus import code
@@ -20,7 +20,7 @@ from gen.micro.measure.model import Model, hold
 from gen.micro.measure.rows import Row, fresh, mixed, row, sample
 from gen.prompts import Prompts, parse_sections
 from gen.world import TRANSFORMS, Task, check, draw, families, imagine, parse, solve
-from gen.world.pages import page
+from gen.world.pages import Page, page
 
 
 def seeds(rng: random.Random, count: int) -> list[Sample]:
@@ -100,18 +100,28 @@ def _is_harder(name: str, old: Task, text: str) -> bool:
 
 
 def extraction(model: Model, prompts: Prompts, rng: random.Random, count: int) -> list[Row]:
-    """Passages pulled out of pages: whether they are copies, and a whole paragraph (or, of a whole page, all of it)."""
+    """Passages pulled out of pages: whether those that are given are copies, and where the hint points into a paragraph
+    (it may point at a menu, and then there is none), whether it is that one."""
     rows = []
     for level in ("whole", "sentence", "keywords"):
-        pages = [page(rng, rng.randint(1, 3), held=True) for _ in range(count)]
+        pages = [page(rng, rng.randint(1, 3), held=True) for _ in range(2 * count)]
         loop = Extract(levels=(level,), min_passage_chars=1, retries=0, prompts=prompts)
         pieces = [sample(p.tasks[0], p.text, bare=True) for p in pages]
-        found = [fruit.candidates[0].sample for fruit in hold(model, map(loop.answer, pieces))]
-        copies = [s.response if "end" in s.meta else None for s in found]
-        rows.append(row(f"{level}: copies", (c is not None for c in copies)))
-        rows.append(row(f"{level}: of all that belongs together", (
-            c == p.body if level == "whole" else c in p.paragraphs for c, p in zip(copies, pages, strict=True))))
+        found = [fruit.candidates[0] for fruit in hold(model, map(loop.answer, pieces))]
+        given = [c for c in found if c.failure is None or c.failure.reason != "nothing_to_extract"]
+        rows.append(row(f"{level}: copies", ("end" in c.sample.meta for c in given)))
+        wanted = [_wanted(p, loop.hint(piece)) for p, piece in zip(pages, pieces, strict=True)]
+        rows.append(row(f"{level}: the very passage", (
+            c.sample.response == w for c, w in zip(found, wanted, strict=True) if w)))
     return rows
+
+
+def _wanted(given: Page, hint: Hint) -> str:
+    """The passage that a hint points at; empty where it points at none."""
+    if hint.level == "whole":
+        return given.body
+    words = hint.text.split(", ") if hint.level == "keywords" else [hint.text]
+    return next((p for p in given.paragraphs if all(word in p for word in words)), "")
 
 
 def tables(model: Model, prompts: Prompts, rng: random.Random, count: int) -> dict[str, list[Row]]:

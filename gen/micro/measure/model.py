@@ -13,12 +13,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from gen.core import Completion, Message, Request, Sampling
 
 GREEDY = Sampling(temperature=0.0)
-LONGEST = 640
+LONGEST = 240
+"""Tokens of a reply, at most: none in the world needs more."""
 T = TypeVar("T")
 
 
 class Model:
-    """Alone with its batch. Each reply takes at most as many tokens as its sampling allows."""
+    """Alone with its batch."""
 
     def __init__(self, folder: Path, batch: int = 64) -> None:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left")
