@@ -74,13 +74,13 @@ def test_an_operation_without_room_falls_back_to_the_nearest_one():
     assert applied("evolve/constrain", task, rng) is None
 
 
-def test_from_the_last_stage_on_every_prompt_that_a_chat_model_can_get_is_learned():
+def test_from_the_last_stage_on_every_prompt_of_the_mixture_is_learned_and_each_is_one_for_chats():
     made = list(itertools.islice(examples(PROMPTS, random.Random(0), STAGES[-1].start), 4000))
     assert {e.prompt for e in made} == {*EVOLVE, *NEW}
     assert set(NEW) | {"refine/draft", "selfee/answer"} == {*MAKERS, *SAME}
     assert 0.34 < sum(e.prompt in EVOLVE for e in made) / len(made) < 0.45
     chats = {n for n in PROMPTS.names() if not PROMPTS.get(n).raw}
-    assert chats - {"auto_evol/initial"} == set(NAMES)  # which is no question, but a text that auto_evol/apply sends
+    assert set(NAMES) <= chats  # a prompt that comes later is strange to the model until it is taught
 
 
 @pytest.mark.parametrize("name", SAME)
