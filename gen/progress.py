@@ -75,13 +75,14 @@ class Progress:
         first = run.order.frontier()
         (then, tokens, _), (now, tokens_now, _) = self._ends(run)
         rounds, left = run.recipe.rounds, self._left(run)
-        where = f"batch {first.round if first else run.round}"
-        if not run.draws:
-            where = f"round {first.round if first else rounds} of {rounds}"
-        where += "" if run.draws or left is not None else ", more to come"
-        name = f"{run.recipe.loop.replace('_', '-')}, " if self._several else ""
+        if run.draws:
+            where = f"batch {first.round if first else run.round}"
+        else:
+            where = f"round {first.round if first else rounds} of {rounds}" if rounds else ""
+        name = run.recipe.loop.replace("_", "-") if self._several or not where else ""
+        title = ", ".join(filter(None, (name, where, "" if run.draws or left is not None else "more to come")))
         return (
-            f"{name}{where}: {run.done:,} conversations done, {run.order.active:,} in flight, "
+            f"{title}: {run.done:,} conversations done, {run.order.active:,} in flight, "
             f"{'' if left is None else f'{left:,} left, '}{(tokens_now - tokens) / max(now - then, 1e-6):,.0f} tokens/s"
         )
 

@@ -122,7 +122,8 @@ def _noted(sample: Sample) -> Iterator[str]:
     judgements = told if isinstance(told := meta.get("judgements"), Mapping) else {}
     for name, value in (ratings if isinstance(ratings := meta.get("ratings"), Mapping) else {}).items():
         why = judgements[name].get("why", "") if isinstance(judgements.get(name), Mapping) else ""
-        yield f"rated {value} ({name}){f': {why}' if why else ''}"
+        shown = f"{value:.3g}" if isinstance(value, int | float) else value
+        yield f"rated {shown} ({name}){f': {why}' if why else ''}"
 
 
 def _print_question(console: Console, number: int, request: Request, reply: Completion) -> None:

@@ -38,3 +38,10 @@ def ask(prompt: Prompt, values: Mapping[str, Any], **own: float | None) -> Reque
     """The prompt with what it takes of `values`, and with its own sampling but for what the loop's parameters say."""
     how = replace(prompt.sampling, **{k: v for k, v in own.items() if v is not None})  # type: ignore[arg-type]
     return prompt.ask(sampling=how, **{k: values[k] for k in prompt.inputs})
+
+
+def table(meta: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What `meta` says under a name that loops use, such as `ratings`; a user's column of that name that is no table
+    counts for nothing."""
+    found = meta.get(name)
+    return dict(found) if isinstance(found, Mapping) else {}

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from gen import text
 from gen.core import Candidate, Completion, Request, Sample, Verdict, child
 from gen.errors import ParseError
-from gen.loops._common import unfinished
+from gen.loops._common import table, unfinished
 from gen.remarks import find_remark
 
 T = TypeVar("T")
@@ -115,7 +115,7 @@ def with_meta(
     changed: bool,
 ) -> dict[str, Any]:
     """The user's columns, and what `name` found out. Ratings of an answer that is no longer there go."""
-    ratings = {**({} if changed else meta.get("ratings", {})), **rated}
+    ratings = {**({} if changed else table(meta, "ratings")), **rated}
     kept = {column: value for column, value in meta.items() if column != "ratings"}
     brought = meta.get("rejected", [])
     told = [brought] if isinstance(brought, str) else brought if isinstance(brought, list) else []

@@ -20,7 +20,7 @@ from gen.catalog import component
 from gen.core import Candidate, Completion, Grown, Message, Request, Rollout, Sample, Sampling, Verdict
 from gen.errors import RecipeError
 from gen.loop import GATE
-from gen.loops._common import checked, unfinished
+from gen.loops._common import checked, table, unfinished
 from gen.prompts import Prompt, Prompts
 
 LOWEST, HIGHEST = 1, 5
@@ -129,8 +129,8 @@ def parse_score(reply: str, fractional: bool = False) -> float | None:
 
 def rated(sample: Sample, name: str, value: float, told: Mapping[str, Any]) -> Sample:
     """The sample with a rating of that name, and how it came about."""
-    ratings = {**sample.meta.get("ratings", {}), name: value}
-    judgements = {**sample.meta.get("judgements", {}), name: told}
+    ratings = {**table(sample.meta, "ratings"), name: value}
+    judgements = {**table(sample.meta, "judgements"), name: told}
     return replace(sample, meta={**sample.meta, "ratings": ratings, "judgements": judgements})
 
 

@@ -6,7 +6,7 @@ from dialogue import hold
 from filters.rules.rating import Rating
 from gen.core import Completion, Lineage, Message, Sample
 from gen.errors import PromptError, RecipeError
-from gen.loops.curate import Curate, parse_score
+from gen.loops.curate import Curate, parse_score, rated
 from gen.prompts import Prompts
 
 PAIR = Sample("p1", "What is tea?", Lineage("r1", "r1", operation="backtranslate"), response="A drink of leaves.", system="S")
@@ -168,3 +168,8 @@ def test_a_rubric_is_a_file_and_needs_no_code(tmp_path):
 def test_several_judgements_that_could_not_differ_are_refused():
     with pytest.raises(RecipeError, match="judges = 3 at temperature 0"):
         Curate(judges=3, temperature=0.0)
+
+
+def test_a_column_of_the_user_that_is_called_ratings_does_no_harm():
+    sample = Sample("s", "Name a river.", Lineage("s"), response="The Rhine.", meta={"ratings": "five stars", "judgements": 3})
+    assert rated(sample, "curation", 4.0, {"why": "short"}).meta["ratings"] == {"curation": 4.0}

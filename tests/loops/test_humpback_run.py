@@ -132,7 +132,7 @@ def test_what_is_shown_of_a_pair_names_its_place_and_its_rating(place, capsys):
     assert run() == 0
     assert main(["show", "run", kept(place)[1][0]["id"]]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "rated 5.0 (curation_0): So it is." in told
+    assert "rated 5 (curation_0): So it is." in told
     assert "amber.md, characters" in told
 
 
