@@ -4,7 +4,7 @@
     gen  ->  this (new namespaces)  ->  init, process 1 within, keeps the clock  ->  the program
 
 Namespaces: mounts, processes, network, IPC, host name, users. The program sees a root of its own in memory (the
-system's /usr and Python's own folder, read-only; no /proc, no home), may write to /work alone, has no capability, no
+system's /usr and Python's own folder, read-only; no /proc, no home), may write to /box alone, has no capability, no
 variable of ours, no socket but of AF_UNIX, and is somebody else where gen is root. It ends with process 1, by the
 kernel's hand, and that ends with gen. What cannot be had is a reason to refuse, never to go on without."""
 
@@ -59,7 +59,7 @@ def failed(error, where):
     while at:
         line, at = at.tb_lineno if at.tb_frame.f_code.co_filename == where else line, at.tb_next
     say(where=where, line=line or getattr(error, "lineno", 0) or 0, error=f"{type(error).__name__}: {error}"[:500])
-with open("/work/answer.py") as f, open("/work/tests.py") as g:
+with open("/box/answer.py") as f, open("/box/tests.py") as g:
     code, tests = f.read(), g.read()
 module = sys.modules["answer"] = types.ModuleType("answer")
 for where, text in (("answer", code), ("tests", tests)):
@@ -116,17 +116,17 @@ def show(path: Path) -> None:
 
 
 def furnish(job: dict[str, Any]) -> None:
-    """The new root, with the program in /work, and nothing of the old one left."""
+    """The new root, with the program in /box, and nothing of the old one left."""
     mount("", "/", "", REC | PRIVATE)
     mount("tmpfs", NEW_ROOT, "tmpfs", NOSUID | NODEV, "size=1m,nr_inodes=512,mode=755")
     for path in (*SYSTEM, *job["show"], *DEVICES):
         show(Path(path))
-    work = Path(NEW_ROOT, "work")
-    work.mkdir()
-    mount("tmpfs", str(work), "tmpfs", NOSUID | NODEV, f"size={job['disk']},nr_inodes=256,mode=777")
-    Path(NEW_ROOT, "tmp").symlink_to("/work")
+    box = Path(NEW_ROOT, "box")
+    box.mkdir()
+    mount("tmpfs", str(box), "tmpfs", NOSUID | NODEV, f"size={job['disk']},nr_inodes=256,mode=777")
+    Path(NEW_ROOT, "tmp").symlink_to("/box")
     for name, text in {"run.py": RUNNER, "answer.py": job["code"], "tests.py": job["tests"]}.items():
-        (work / name).write_text(text, encoding="utf-8", errors="replace")
+        (box / name).write_text(text, encoding="utf-8", errors="replace")
     os.chdir(NEW_ROOT)
     call("pivot_root", libc.syscall(CALLS[MACHINE][1], b".", b"."))
     call("leaving the old root", libc.umount2(b".", DETACH))
@@ -203,7 +203,7 @@ def program(job: dict[str, Any], report: int, others: int) -> NoReturn:
     """Become the program. It has four open files, of which the last is for its report; all others end with `exec`, as
     Python opens them."""
     os.setsid()
-    os.chdir("/work")
+    os.chdir("/box")
     os.dup2(report, 3)
     for standard in (0, 1, 2):
         os.dup2(os.open("/dev/null", os.O_RDWR), standard)
@@ -211,7 +211,7 @@ def program(job: dict[str, Any], report: int, others: int) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
     limit(job, others)
     guard()
-    variables = {"PYTHONHASHSEED": "0", "PATH": "/usr/bin:/bin", "HOME": "/work", "LANG": "C.UTF-8", "TZ": "UTC"}
+    variables = {"PYTHONHASHSEED": "0", "PATH": "/usr/bin:/bin", "HOME": "/box", "LANG": "C.UTF-8", "TZ": "UTC"}
     os.execve(job["python"], [job["python"], "-P", "-s", "-S", "-B", "run.py"], variables)  # noqa: S606
 
 

@@ -31,11 +31,11 @@ libc = ctypes.CDLL(None, use_errno=True)
 CHECKS = """
 assert os.getpid() < 9 and not os.path.exists("/proc/1"), "processes of the outside can be seen"
 assert set(os.listdir("/")) <= SHOWN, "files of the outside can be seen"
-assert refused(open, "/usr/x", "w") and refused(open, "/x", "w"), "not only /work can be written"
+assert refused(open, "/usr/x", "w") and refused(open, "/x", "w"), "not only /box can be written"
 assert refused(socket.socket) and refused(socket.socket, 40), "sockets can be made"
 assert libc.unshare(0x10000000) == -1 and libc.memfd_create(b"x", 0) == -1, "denied system calls can be made"
 assert os.getuid() and refused(os.setuid, 0), "it is root"
-assert len(os.environ) < 7 and os.environ["HOME"] == "/work", "it has variables of the outside"
+assert len(os.environ) < 7 and os.environ["HOME"] == "/box", "it has variables of the outside"
 assert resource.getrlimit(resource.RLIMIT_NPROC)[1] < 99, "it has no limits"
 """
 
@@ -119,7 +119,7 @@ def _read(told: dict[str, Any], tests: str) -> Outcome:
 def lacking() -> str:
     """Why programs cannot be isolated here, by trying out, in there, what must not be possible; empty where all is
     well."""
-    shown = {"usr", "bin", "lib", "lib64", "etc", "dev", "work", "tmp", *(path.split("/")[1] for path in _shown())}
+    shown = {"usr", "bin", "lib", "lib64", "etc", "dev", "box", "tmp", *(path.split("/")[1] for path in _shown())}
     try:
         outcome = run(f"{PROBE}\nSHOWN = {shown!r}", CHECKS)
     except CannotIsolate as error:

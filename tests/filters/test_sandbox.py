@@ -142,8 +142,8 @@ os.symlink("../../../../../../../../.." + {str(secret)!r}, "up")
 os.symlink("/usr/made", "usr")
 os.symlink("/", "root")
 assert no(open, "link") and no(open, "up") and no(open, "usr", "w") and no(open, "root/etc/passwd")
-assert no(os.link, "/usr/bin/env", "env") and no(os.chroot, "/work") and no(os.mknod, "dev", 0o20600, 0x101)
-assert no(os.chmod, "/usr", 0o777) and no(os.rename, "/usr", "/work/usr") and no(os.setuid, 0)
+assert no(os.link, "/usr/bin/env", "env") and no(os.chroot, "/box") and no(os.mknod, "dev", 0o20600, 0x101)
+assert no(os.chmod, "/usr", 0o777) and no(os.rename, "/usr", "/box/usr") and no(os.setuid, 0)
 pathlib.Path("mine").write_text("but here it may")
 assert pathlib.Path("mine").read_text() and pathlib.Path("/tmp/mine").exists()
 """
@@ -186,7 +186,7 @@ def test_it_cannot_end_its_parent_or_anybody(shot):
 def test_what_is_denied_to_the_program_is_denied_to_what_it_starts():
     tests = "import subprocess, sys\nassert subprocess.run([sys.executable, '-c', 'import socket; socket.socket()'], capture_output=True).returncode == 1"
     assert run("", tests).passed
-    assert run("", "import subprocess\nassert 'work' in subprocess.run(['/bin/ls', '/'], capture_output=True, text=True).stdout").passed
+    assert run("", "import subprocess\nassert 'box' in subprocess.run(['/bin/ls', '/'], capture_output=True, text=True).stdout").passed
 
 
 def test_the_same_program_gives_the_same_result():
@@ -220,13 +220,13 @@ def test_it_ends_when_gen_is_killed():
 def test_where_it_cannot_isolate_it_says_so_and_runs_nothing():
     """Within the sandbox no second one can be made: the very refusal that a machine without namespaces gives."""
     jail = (ROOT / "filters/jail.py").read_text()
-    job = {"code": "open('/work/ran', 'w')", "tests": "", "python": "/usr/bin/env", "show": [], "seconds": 1, "wall": 1,
+    job = {"code": "open('/box/ran', 'w')", "tests": "", "python": "/usr/bin/env", "show": [], "seconds": 1, "wall": 1,
            "memory": 1 << 28, "processes": 8, "disk": 1 << 20}  # fmt: skip
     tests = f"""
 import json, os, subprocess, sys
 open("jail.py", "w").write({jail!r})
 os.makedirs("proc", exist_ok=True)
-done = subprocess.run([sys.executable, "-c", open("jail.py").read().replace('"/proc"', '"/work/proc"')], input={json.dumps(job)!r}, capture_output=True, text=True)
+done = subprocess.run([sys.executable, "-c", open("jail.py").read().replace('"/proc"', '"/box/proc"')], input={json.dumps(job)!r}, capture_output=True, text=True)
 told = json.loads(done.stdout)
 assert "not permitted" in told["refused"], done
 assert not os.path.exists("ran")
