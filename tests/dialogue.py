@@ -16,5 +16,10 @@ def hold(conversation, replies=()):
         return asked, stop.value
 
 
+def reasons(grown):
+    """Why each candidate came to nothing, "" where it did not."""
+    return [c.failure.reason if c.failure else "" for c in grown.candidates]
+
+
 def _completion(reply):
     return reply if isinstance(reply, Completion) else Completion(reply, completion_tokens=len(reply.split()))

@@ -4,6 +4,7 @@ import json
 import random
 
 import pytest
+from dialogue import hold, reasons
 
 from gen.core import Completion, Lineage, Sample
 from gen.errors import InputError, RecipeError
@@ -20,15 +21,9 @@ GOOD = {"instruction": "Name two tall trees.", "input": "", "output": "oak, ash"
 
 
 def draw(loop, reply="", seeds=SEEDS, made=(), rng=0):
-    conversation = loop.draw(seeds, made, random.Random(rng))
-    [asked] = next(conversation)
-    with pytest.raises(StopIteration) as stop:
-        conversation.send([reply if isinstance(reply, Completion) else Completion(reply)])
-    return asked, stop.value.value
-
-
-def reasons(grown):
-    return [c.failure.reason if c.failure else "" for c in grown.candidates]
+    """The question and what was grown."""
+    [asked], grown = hold(loop.draw(seeds, made, random.Random(rng)), [reply])
+    return asked, grown
 
 
 def tasks(*rows):

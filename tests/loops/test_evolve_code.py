@@ -5,6 +5,7 @@ import tomllib
 from collections import Counter
 
 import pytest
+from dialogue import hold
 
 from gen import recipe as recipes
 from gen.core import Completion, Lineage, Sample
@@ -19,19 +20,6 @@ ANSWER = "```python\ndef add(a, b):\n    return str(int(a) + int(b))\n```"
 
 def only(name):
     return {name: 1.0}
-
-
-def hold(conversation, replies):
-    asked, replies = [], list(replies)
-    try:
-        requests = next(conversation)
-        while True:
-            asked += requests
-            said = [replies.pop(0) for _ in requests]
-            requests = conversation.send([s if isinstance(s, Completion) else Completion(s) for s in said])
-    except StopIteration as stop:
-        assert not replies, f"{len(replies)} replies were not asked for"
-        return asked, stop.value
 
 
 def grow(replies, seed=SEED, **parameters):

@@ -1,6 +1,7 @@
 """Instances as dialogues: is it a classification task, what comes first, what is kept of the reply."""
 
 import pytest
+from dialogue import hold, reasons
 
 from gen.core import Completion, Lineage, Sample
 from gen.errors import PromptError, RecipeError
@@ -12,20 +13,7 @@ TWO = "<input>\noak\n</input>\n<output>\nYes\n</output>\n<input>\npen\n</input>\
 
 
 def answer(loop, *replies, seed=TASK):
-    conversation, asked, replies = loop.answer(seed), [], list(replies)
-    try:
-        requests = next(conversation)
-        while True:
-            asked += requests
-            told = [replies.pop(0) for _ in requests]
-            requests = conversation.send([r if isinstance(r, Completion) else Completion(r) for r in told])
-    except StopIteration as stop:
-        assert not replies, f"{len(replies)} replies were not asked for"
-        return asked, stop.value
-
-
-def reasons(grown):
-    return [c.failure.reason if c.failure else "" for c in grown.candidates]
+    return hold(loop.answer(seed), replies)
 
 
 def test_a_generation_task_gets_inputs_first():

@@ -4,6 +4,7 @@ import json
 import random
 
 import pytest
+from dialogue import hold, reasons
 
 from filters.dedup.rouge import Rouge
 from filters.rules.keywords import Keywords
@@ -26,15 +27,8 @@ THREE = "9. Name a tree that grows fast.\n10. Say in two words what dunes are.\n
 
 def draw(loop, reply=THREE, seeds=SEEDS, made=(), rng=0):
     """The question and what was grown."""
-    conversation = loop.draw(seeds, made, random.Random(rng))
-    [asked] = next(conversation)
-    with pytest.raises(StopIteration) as stop:
-        conversation.send([reply if isinstance(reply, Completion) else Completion(reply)])
-    return asked, stop.value.value
-
-
-def reasons(grown):
-    return [c.failure.reason if c.failure else "" for c in grown.candidates]
+    [asked], grown = hold(loop.draw(seeds, made, random.Random(rng)), [reply])
+    return asked, grown
 
 
 @pytest.mark.parametrize("style", ["chat", "base"])
