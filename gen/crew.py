@@ -105,6 +105,6 @@ async def _admit_known(run: Run, against: Iterable[Sample]) -> None:
 
 async def _all_seeds(run: Run) -> Sequence[Sample]:
     """The seeds of a loop that draws from all of them."""
-    while not (run.why or getattr(run.seeds, "closed", True)):
+    while not (run.why or run.supply.closed):
         await asyncio.sleep(0.05)
     return run.seeds

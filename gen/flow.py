@@ -7,10 +7,8 @@ import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gen.rounds import Run
-from gen.seeds.supply import Supply
 
 FINAL = ("complete", "exhausted", "collapse", "target", "max_tokens")
 """Ends of a stage after which nothing more comes of it, however often the command is given again."""
@@ -29,7 +27,7 @@ class Flow:
     def __post_init__(self) -> None:
         for number, run in self.runs.items():
             for after in self._after(number):
-                run.admission.told.append(_supply(self.runs[after]).add)
+                run.admission.told.append(self.runs[after].supply.add)
             before, target = self.runs.get(self.sources[number]), run.recipe.budget.target
             if before and target and self._after(before.stage) == [number]:
                 before.enough = functools.partial(_in_sight, run, target)
@@ -66,17 +64,12 @@ class Flow:
             raise
         if why in FINAL:
             for after in self._after(run.stage):
-                _supply(self.runs[after]).close()
+                self.runs[after].supply.close()
         before = self.runs.get(self.sources[run.stage])
         if before and not before.why and all(self.runs[n].why for n in self._after(before.stage)):
             before.stop("enough" if why in FINAL else why)  # nobody needs what it would make
         if run.stage == max(self.runs) and why in ("target", "max_tokens"):
             self.stop("enough")
-
-
-def _supply(run: Run) -> Supply:
-    seeds: Any = run.seeds
-    return seeds  # type: ignore[no-any-return]
 
 
 def _in_sight(run: Run, target: int) -> bool:

@@ -110,7 +110,7 @@ class Progress:
 
     def _left(self, run: Run) -> int | None:
         """Conversations still to begin, where that can be foreseen: every lineage goes on to the end."""
-        if run.draws or not getattr(run.seeds, "closed", True):
+        if run.draws or not run.supply.closed:
             return None
         expected = len(run.seeds) * (run.recipe.rounds + 1)
         return max(0, expected - run.done - run.order.active)

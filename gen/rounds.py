@@ -40,7 +40,6 @@ class Run:
     recipe: Recipe
     """Of this stage alone."""
     seeds: Sequence[Sample]
-    """More may come while it runs (`Supply`)."""
     pool: Pool
     engines: Mapping[str, Engine]
     admission: Admission
@@ -50,6 +49,8 @@ class Run:
     """Of another stage, whose requests in flight count for this one, too."""
     enough: Callable[[], bool] = bool  # which says no
     """Whether no new conversation is needed for now, since a later stage has plenty to do."""
+    supply: Supply = field(init=False)
+    """The seeds, of which more may come while it runs."""
     talk: Talk = field(init=False)
     heard: list[Callable[[], None]] = field(default_factory=list)
     """Who is told whenever the gate has judged."""
@@ -82,7 +83,7 @@ class Run:
         own = Talk(self.engines, self.pool, self.recipe.seed, self.embedder)
         self.talk = self.beside.beside(self.engines, self.embedder) if self.beside else own
         self.assessor = Assessor(self.admission.gate, self.talk, all_of_them=self.recipe.score_all)
-        self.seeds = Supply.of(self.seeds)
+        self.seeds = self.supply = Supply.of(self.seeds)
         self.order = Batches(self.seeds) if self.draws else Order(self.seeds)
         if self.draws:
             self.admission.told.append(self.keep)
@@ -109,8 +110,7 @@ class Run:
         clock = asyncio.get_running_loop()
         limit = self.recipe.budget.max_time
         timer = clock.call_later(limit * 60, self.stop, "max_time") if limit else None
-        seeds: Any = self.seeds
-        seeds.watch(lambda: clock.call_soon_threadsafe(self.nudge))
+        self.supply.watch(lambda: clock.call_soon_threadsafe(self.nudge))
         try:
             self._launch()
             await self._judge_all()
@@ -241,8 +241,8 @@ class Run:
                 pass
             if not self.why and (spent := self.admission.spent()):
                 self.stop(spent)
-            elif isinstance(error := getattr(self.seeds, "error", None), BaseException):
-                raise error
+            elif self.supply.error:
+                raise self.supply.error
             elif self.order.frontier() is None:
                 self.stop("complete")
             if self.why:

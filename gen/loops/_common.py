@@ -34,10 +34,10 @@ def unfinished(reply: Completion, what: str, by: str) -> Verdict | None:
     return Verdict(False, reason, by, reply.completion_tokens, note=reply.note)
 
 
-def ask(prompt: Prompt, values: Mapping[str, Any], **own: float | None) -> Request:
+def ask(prompt: Prompt, values: Mapping[str, Any], attempt: int = 0, /, **own: float | None) -> Request:
     """The prompt with what it takes of `values`, and with its own sampling but for what the loop's parameters say."""
     how = replace(prompt.sampling, **{k: v for k, v in own.items() if v is not None})  # type: ignore[arg-type]
-    return prompt.ask(sampling=how, **{k: values[k] for k in prompt.inputs})
+    return prompt.ask(sampling=how, attempt=attempt, **{k: values[k] for k in prompt.inputs})
 
 
 def table(meta: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from gen import text
-from gen.core import Candidate, Completion, Request, Sample, Sampling, Verdict, child, derive_seed
+from gen.core import Candidate, Completion, Request, Sample, Verdict, child, derive_seed
 from gen.errors import RecipeError
-from gen.loops._common import checked, unfinished
+from gen.loops._common import ask, checked, unfinished
 from gen.prompts import Prompt, Prompts
 
 PROMPT = "backtranslate/invert"
@@ -67,10 +67,10 @@ class Inverter:
         them a whole sample if any is. `by`: the loop's name, which is the operation; `prompts`: those asked before."""
         prompt = self.prompts.get(PROMPT)
         values = {"text": answer, "examples": self._examples(piece), "language": self.language}
+        own = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_new_tokens}
         found: list[Candidate] = []
         for attempt in range(self.retries + 1):
-            own = {k: values[k] for k in prompt.inputs}
-            [reply] = yield [prompt.ask(sampling=self._sampling(prompt), attempt=attempt, **own)]
+            [reply] = yield [ask(prompt, values, attempt, **own)]
             instruction, several, failure = _read(reply, by)
             failure = failure or self._bad(instruction, answer, by)
             sample = child(piece, by, instruction, input=input, response=answer, prompts=(*prompts, prompt.ref))
@@ -86,10 +86,6 @@ class Inverter:
         rng = random.Random(derive_seed("shots", piece.id))
         drawn = rng.sample(usable, min(self.shots, len(usable)))
         return [{"text": d.response or "", "instruction": d.prompt} for d in drawn]
-
-    def _sampling(self, prompt: Prompt) -> Sampling:
-        own = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_new_tokens}
-        return replace(prompt.sampling, **{k: v for k, v in own.items() if v is not None})  # type: ignore[arg-type]
 
     def _bad(self, instruction: str, answer: str, by: str) -> Verdict | None:
         """Why this is no instruction to that answer."""

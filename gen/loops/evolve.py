@@ -28,7 +28,7 @@ from gen.errors import ParseError, PromptError, RecipeError, nearest
 from gen.fences import blocks, prose, python_error, python_of
 from gen.loop import GATE, MEASURED
 from gen.loop import RULES as GATE_RULES
-from gen.loops._common import checked, unfinished
+from gen.loops._common import ask, checked, unfinished
 from gen.prompts import Prompt, Prompts, parse_choice, read_sections
 
 RULES = ("equal", "sorry", "hollow", "leak", "unchanged", "refusal", "length", "data", "script")
@@ -125,9 +125,7 @@ class Evolve:
     def _ask(self, prompt: Prompt, **values: Any) -> Request:
         own = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_new_tokens}
         judged = prompt.name.endswith(("/equal", "/tests"))
-        given = {} if judged else {k: v for k, v in own.items() if v is not None}
-        inputs = {k: values[k] for k in prompt.inputs}
-        return prompt.ask(sampling=replace(prompt.sampling, **given), **inputs)  # type: ignore[arg-type]
+        return ask(prompt, values, **({} if judged else own))
 
     def answer(self, seed: Sample) -> Rollout[Grown]:
         """Round 0: a seed without an answer is answered. It evolves even if that fails."""

@@ -19,7 +19,7 @@ from gen.catalog import component
 from gen.core import Candidate, Completion, Grown, Request, Rollout, Sample, child
 from gen.errors import ParseError, PromptError, RecipeError, nearest
 from gen.loop import RULES
-from gen.loops._common import checked
+from gen.loops._common import ask, checked
 from gen.loops._notes import Version, fields, has_phrase, notes, read_scores
 from gen.loops._versions import End, Talk, bad_answer, context, drafted, drop, mended, with_meta
 from gen.prompts import Prompt, Prompts, parse_sections
@@ -120,13 +120,10 @@ class Refine:
     def _ask(self, name: str, seed: Sample, round: int = 0, attempt: int = 0, **values: Any) -> Request:
         prompt = self.prompts.get(f"refine/{name}")
         own = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_new_tokens}
-        given = {} if name == "feedback" else {k: v for k, v in own.items() if v is not None}
         values |= {"instruction": seed.instruction, "input": seed.input, "context": context(seed),
                    "language": self.language, "aspects": self.aspects, "scale": self.scale}  # fmt: skip
-        return prompt.ask(
-            sampling=replace(prompt.sampling, **given), attempt=round * (self.retries + 1) + attempt,  # type: ignore[arg-type]
-            **{k: values[k] for k in prompt.inputs},
-        )  # fmt: skip
+        own = {} if name == "feedback" else own
+        return ask(prompt, values, round * (self.retries + 1) + attempt, **own)
 
     def answer(self, seed: Sample) -> Rollout[Grown]:
         first = seed

@@ -23,7 +23,7 @@ from gen.core import Candidate, Completion, Grown, Request, Rollout, Sample, chi
 from gen.errors import ParseError
 from gen.loop import RULES
 from gen.loops._chain import Link, gives_away, read_critique, render
-from gen.loops._common import checked
+from gen.loops._common import ask, checked
 from gen.loops._versions import End, Talk, bad_answer, context, drafted, drop, mended, with_meta
 from gen.prompts import Prompt, Prompts, parse_sections
 from gen.remarks import strip_remarks
@@ -89,13 +89,10 @@ class SelFee:
     def _ask(self, name: str, seed: Sample, round: int = 0, attempt: int = 0, **values: Any) -> Request:
         prompt = self.prompts.get(f"selfee/{name}")
         own = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_new_tokens}
-        given = {} if name.startswith("critique") else {k: v for k, v in own.items() if v is not None}
         values |= {"instruction": seed.instruction, "input": seed.input, "context": context(seed),
                    "language": self.language, "threshold": f"{self.threshold:g}"}  # fmt: skip
-        return prompt.ask(
-            sampling=replace(prompt.sampling, **given),  # type: ignore[arg-type]
-            attempt=round * (self.retries + 1) + attempt, **{k: values[k] for k in prompt.inputs},
-        )  # fmt: skip
+        own = {} if name.startswith("critique") else own
+        return ask(prompt, values, round * (self.retries + 1) + attempt, **own)
 
     def answer(self, seed: Sample) -> Rollout[Grown]:
         own = self.gold == "response"

@@ -14,7 +14,7 @@ class Supply(Row):
 
     def __init__(self, samples: Iterable[Sample] = (), *, closed: bool = False) -> None:
         self._spool = samples if isinstance(samples, Spool) else Spool()
-        self._watchers: list[Callable[[], None]] = []
+        self._watchers: list[Callable[[], object]] = []
         self._head: Sequence[Sample] = ()
         self.closed = closed
         """No more will come."""
@@ -39,7 +39,7 @@ class Supply(Row):
     def at(self, place: int) -> Sample:
         return self._head[place] if place < len(self._head) else self._spool[place - len(self._head)]
 
-    def watch(self, moved: Callable[[], None]) -> None:
+    def watch(self, moved: Callable[[], object]) -> None:
         """`moved` is called, in the thread that adds, whenever there is more or it has ended."""
         self._watchers.append(moved)
 
