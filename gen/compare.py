@@ -85,7 +85,7 @@ async def _compare(
             sides.append(await watched(asking, lambda: look(sum(talk.replies.values()))))
     a, b = sides
     kept = None if a.kept is None or b.kept is None else difference(*(_by_seed(s, "kept") for s in sides))
-    filters = [f.passport.name for f in recipe.gate if f.passport.name not in staff.left_out]
+    filters = [f.passport.name for f in recipe.filters(staff.left_out)]
     replayed = talk.replies["replayed"]
     measured = talk.replies["scored"] + talk.replies["embedded"]
     return Comparison(
@@ -190,7 +190,7 @@ async def _verdicts(
     pool: Pool, staff: Staff,
 ) -> dict[tuple[int, int], Verdict]:  # fmt: skip
     """What the gate says of each; each turn meets a gate of its own, to which `known` were admitted."""
-    filters = [f for f in recipe.gate if f.passport.name not in staff.left_out]
+    filters = recipe.filters(staff.left_out)
     assessor = Assessor(Gate(filters), talk)
     await together(*map(assessor.embed, known))
     await assessor.ask(c.sample for found in placed.values() for c in found if c.failure is None)

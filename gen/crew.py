@@ -48,8 +48,7 @@ class Crew:
 
     def gate(self, number: int) -> Gate:
         """The gate of a stage, without what nothing can measure for."""
-        filters, left_out = self.recipe.stages[number].recipe.gate, self.staffs[number].left_out
-        return Gate([f for f in filters if f.passport.name not in left_out])
+        return Gate(self.recipe.stages[number].recipe.filters(self.staffs[number].left_out))
 
     def assessor(self, pool: Pool) -> Assessor:
         """Who measures every sample of the last stage, whatever the rules say of it."""

@@ -124,7 +124,7 @@ async def _try(recipe: Recipe, seeds: Sequence[Sample], folder: Path, say: Say, 
             probe.base = _size(folder)
 
             def run_of(number: int, gate_run: int) -> Run:
-                gate = Gate([f for f in recipe.gate if f.passport.name not in staff.left_out])
+                gate = Gate(recipe.filters(staff.left_out))
                 admission = Admission(gate, gate_run, trial.budget, Record(gate, pool, staff.fingerprints))
                 return Run(trial, some[:number], pool, staff.engines, admission, embedder=staff.embedder)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, NamedTuple
 
@@ -58,6 +59,10 @@ class Recipe:
                 own = replace(recipe, loop=name, params=part.loop, gate=gate, roles=roles, budget=budget, gates=(gate,))
                 found.append(Stage(own, of))
         return tuple(found)
+
+    def filters(self, left_out: Container[str]) -> list[Any]:
+        """The gate without what nothing can measure for."""
+        return [f for f in self.gate if f.passport.name not in left_out]
 
     def deciding(self) -> dict[str, Any]:
         """The keys that make another dataset, without rounds (a run can go on) and without the seeds'

@@ -59,7 +59,7 @@ def publish(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> Non
     """Write the dataset, twice, from what the newest gate kept, and the card beside it."""
     stages, (run, last) = [stage.recipe for stage in recipe.stages], pool.newest()
     left_out = pool.state(of_stage("left_out", last)) or {}
-    gate = [f for f in stages[last].gate if f.passport.name not in left_out]
+    gate = stages[last].filters(left_out)
     seeds, kinds = material.seeds, sorted({k for number in range(len(stages)) for k in _told(pool, "kinds", number)})
     written = write_dataset(pool.kept(run, last), folder)
     licences = seeds.licences if recipe.source.seeds else ("apache-2.0",)

@@ -47,7 +47,7 @@ def regate(folder: Path, new: Path, *, score_all: bool, say: Say) -> tuple[Repor
         left_out = {k: v for k, v in left_out.items() if k in merged.optional and not score_all}
         number = pool.state(of_stage("gate_runs", last), run) + 1
         pool.set_state(of_stage("gate_runs", last), number)  # first: no two gates have one number, killed or not
-        gate = Gate([f for f in merged.gate if f.passport.name not in left_out])
+        gate = Gate(merged.filters(left_out))
         record = Record(gate, pool, pool.state(of_stage("fingerprints", last), {}))
         admission = Admission(gate, number, merged.budget, record, last)
         _judge(pool, admission, _known(merged, material))
