@@ -20,7 +20,7 @@ FLOORS = {
     "gen.doctor": 3, "gen.estimate": 3, "gen.evol_stop": 3, "gen.scoring": 3,
     "gen.verb_noun": 0, "gen.bandit": 1, "gen.collapse": 3, "gen.watch": 3,
     "gen.talking": 3, "gen.auto_evol": 3, "gen.paired": 0, "gen.wordings": 3, "gen.tries": 3, "gen.compare": 3,
-    "gen.cli": 4, "gen.commands": 4, "gen.flags": 4, "gen.progress": 4, "gen.__main__": 4,
+    "gen.prove": 4, "gen.cli": 4, "gen.commands": 4, "gen.flags": 4, "gen.progress": 4, "gen.__main__": 4,
 }  # fmt: skip
 STRANGERS = {"gen.engines", "gen.loops", "filters"}
 """Rooms of the second floor that do not know one another."""

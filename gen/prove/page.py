@@ -1,0 +1,106 @@
+"""The page that shows predictions and outcomes side by side, losers included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+from gen.prove.predictions import Bound, Outcome, outcomes
+
+VERDICTS = {True: "came true", False: "**failed**", None: "not measured"}
+
+
+def page(results: Mapping[str, Any] | None) -> str:
+    """The whole page; without results, what was expected before there were any."""
+    about = (resources.files("gen.prove") / "about.md").read_text(encoding="utf-8")
+    results = results or {"effects": {}, "checkpoints": {}, "settings": {}}
+    parts = [about, "## Predictions\n", *_predictions(outcomes(results["effects"]))]
+    if results["checkpoints"]:
+        parts += ["## Effects\n", *_effects(results["effects"]), *_losers(results["effects"])]
+        parts += [line for name, found in results["checkpoints"].items() for line in _tables(name, found["groups"])]
+    parts += ["## Repeat it\n", *_settings(results["settings"])]
+    return "\n".join(parts) + "\n"
+
+
+def _predictions(found: Sequence[Outcome]) -> Iterable[str]:
+    yield "Written down before anything was measured (`gen/prove/predictions.toml`), and not changed since.\n"
+    yield table(("by", "prediction", "decided by", "outcome", "the papers"), (
+        (o.prediction.by, o.prediction.claim, "<br>".join(dict.fromkeys(map(_asked, o.prediction.bounds))),
+         "<br>".join([VERDICTS[o.true], *(f"{c}: {b.figure} {signed(b.figure, v)}" for c, b, v in o.found
+                                          if v is not None)]),
+         o.prediction.paper) for o in found))
+    if failed := [o.prediction.name for o in found if o.true is False]:
+        yield f"Failed: {', '.join(failed)}.\n"
+
+
+def _asked(bound: Bound) -> str:
+    limits = [f"at least {signed(bound.figure, bound.least)}"] if bound.least > float("-inf") else []
+    limits += [f"at most {signed(bound.figure, bound.most)}"] if bound.most < float("inf") else []
+    return f"{bound.effect}: {bound.figure} {' and '.join(limits)}"
+
+
+def _effects(effects: Mapping[str, Any]) -> Iterable[str]:
+    """Every effect with its intervals."""
+    yield "Mean difference and 95 % interval; claimed or not by the rule above.\n"
+    yield table(("effect", "figure", "checkpoint", "all", "tuning families", "unseen families", ""), (
+        (name, figure, checkpoint, *(interval(figure, groups.get(g)) for g in ("all", "tuning", "unseen")),
+         "**claimed**" if figure in found["claimed"] else "not claimed")
+        for name, found in effects.items() for checkpoint, figures in found.items() if checkpoint != "claimed"
+        for figure, groups in figures.items()))
+
+
+def _losers(effects: Mapping[str, Any]) -> Iterable[str]:
+    lost = losers(effects)
+    yield "### Losers\n"
+    yield ("Claimed, and for the worse: " + "; ".join(lost) + ".\n") if lost else "Nothing claimed is for the worse.\n"
+
+
+def losers(effects: Mapping[str, Any]) -> list[str]:
+    """Effects on correctness or on students that are claimed and negative."""
+    return [f"{name} ({figure})" for name, found in effects.items() for figure in found["claimed"]
+            if figure in ("right", "valid", "student") and found["strong"][figure]["all"][0] < 0]
+
+
+def _tables(checkpoint: str, groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterable[str]:
+    for group, rows in groups.items():
+        yield f"## {group}, {checkpoint} checkpoint\n"
+        yield table(tuple(rows[0]), (tuple(shown(name, value) for name, value in row.items()) for row in rows))
+
+
+def _settings(settings: Mapping[str, Any]) -> Iterable[str]:
+    yield "```bash\ngen prove --out prove --page docs/micro-world.md\n```\n"
+    yield "Killed, the same command goes on; run again, it writes the same `prove/results.json`, byte by byte.\n"
+    if settings:
+        yield table(tuple(settings), [tuple(map(str, settings.values()))])
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [" | ".join(head), " | ".join(["---"] * len(head)), *(" | ".join(row) for row in rows)]
+    return "\n".join(f"| {line} |" for line in lines) + "\n"
+
+
+SHARES = ("right", "valid", "student", "coverage", "new", "tuning", "unseen")
+
+
+def signed(figure: str, value: float) -> str:
+    return f"{100 * value:+.1f} points" if figure in SHARES else f"{value:+.2f}"
+
+
+def interval(figure: str, found: Sequence[float] | None) -> str:
+    if found is None:
+        return ""
+    scale, form = (100, "+.1f") if figure in SHARES else (1, "+.2f")
+    mean, low, high = (scale * value for value in found)
+    return f"{mean:{form}} ({low:{form}} to {high:{form}})"
+
+
+def shown(name: str, value: Any) -> str:
+    """A figure of a row as people read it."""
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and name in SHARES:
+        return f"{value:.1%}"
+    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
