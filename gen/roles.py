@@ -12,6 +12,7 @@ from gen.core import Embedder, Engine
 from gen.engines import open_engine
 from gen.errors import EngineError, RecipeError, Unavailable, UserError
 from gen.gate import Gate
+from gen.micro import bundled
 from gen.recipe import Recipe
 from gen.sections import Model, split_engine
 
@@ -81,14 +82,11 @@ def hire(recipe: Recipe, gate: Gate, made: dict[Any, Any] | None = None) -> Staf
 
 def _engine(m: Model, name: str, servers: tuple[str, ...]) -> Engine:
     """The engine of a model, or of what a role names instead; how it runs is [model]'s either way."""
-    shown = None
-    if not name and not servers:
-        from gen.micro.bundled import weights
-
-        name, shown = str(weights()), "micro"
+    if shown := bundled.named(name, servers):
+        name = str(bundled.folder(shown))
     engine = open_engine(
         name, servers, thinking=m.thinking, thinking_budget=m.thought, width=m.width, batch_size=m.batch_size,
-        device=m.device, patience=m.patience, trust_remote_code=m.trust_remote_code, shown=shown,
+        device=m.device, patience=m.patience, trust_remote_code=m.trust_remote_code, shown=shown or None,
         allow_closed=m.allow_closed, engine=m.engine, tensor_parallel=m.tensor_parallel, count=m.servers,
         vllm_args=m.vllm_args, vllm_python=m.vllm_python, keep_server=m.keep_server, max_host_memory=m.max_host_memory,
     )  # fmt: skip

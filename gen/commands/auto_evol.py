@@ -25,7 +25,7 @@ from gen.loops._auto_evol import AutoEvol
 from gen.loops._failures import EXTENDED, PUBLISHED, FailureRule
 from gen.loops._trials import Step
 from gen.material import read_material
-from gen.micro.bundled import trained_prompts
+from gen.micro import bundled
 from gen.prompts import Prompts
 from gen.recipe import Recipe
 from gen.sections import Model, Roles, Source
@@ -138,9 +138,10 @@ def _carry_out(plan: AutoEvol, recipe: Recipe, output: Output, command: str) -> 
 
 
 def _announce(plan: AutoEvol, recipe: Recipe, seeds: Sequence[Any], first: int, each: int) -> None:
-    if not recipe.model.name and not recipe.model.server:
-        NOTES.print(render.BUNDLED, markup=False, soft_wrap=True)
-        if strange := [p.name for p in plan.asks() if p.ref not in trained_prompts() and p.name != "auto_evol/initial"]:
+    if shown := bundled.named(recipe.model.name, recipe.model.server):
+        NOTES.print(render.demonstration(shown), markup=False, soft_wrap=True)
+        asked = [p for p in plan.asks() if p.name != "auto_evol/initial"]
+        if strange := [p.name for p in asked if p.ref not in bundled.trained_prompts(shown)]:
             NOTES.print(f"It was not trained on these prompts: {', '.join(strange)}", markup=False, soft_wrap=True)
     NOTES.print(
         f"At most {first + plan.steps * each:,} questions: {first:,} for the first method, and {each:,} for each of "

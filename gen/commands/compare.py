@@ -22,7 +22,7 @@ from gen.compare import Comparison
 from gen.errors import Interrupted, RecipeError
 from gen.flags import command_class, tables
 from gen.material import read_material
-from gen.micro.bundled import trained_prompts
+from gen.micro import bundled
 from gen.paired import Difference
 from gen.recipe import Recipe
 from gen.sections import Model, Roles, Source
@@ -100,9 +100,9 @@ def _carry_out(pair: tuple[Wording, Wording], recipe: Recipe, own: Flags, comman
     found = read_material(recipe)
     _say_rows(found)
     seeds = list(found.seeds.samples)
-    if not recipe.model.name and not recipe.model.server:
-        NOTES.print(render.BUNDLED, markup=False, soft_wrap=True)
-        if strange := [w.label for w in pair if w.prompt.ref not in trained_prompts()]:
+    if shown := bundled.named(recipe.model.name, recipe.model.server):
+        NOTES.print(render.demonstration(shown), markup=False, soft_wrap=True)
+        if strange := [w.label for w in pair if w.prompt.ref not in bundled.trained_prompts(shown)]:
             NOTES.print(f"It was not trained on {' and '.join(strange)}.", markup=False, soft_wrap=True)
     folder = Path(own.out) if own.out else comparing.folder_of(pair[0], recipe, found.seeds.digest)
     values = {"domain": own.domain, "language": own.language, **_pairs(own.set)}

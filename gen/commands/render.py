@@ -15,7 +15,6 @@ from rich.text import Text
 from gen.cli import CONTROL
 from gen.pool import FunnelRow
 
-BUNDLED = "Using the bundled `micro`, a demonstration model; for real data pass --model NAME or --server URL."
 ADVICE = {
     "no_gain": "rewrites ask for nothing new: a stronger evolver, a higher --temperature, other --operations",
     "rewrite_unparsed": "replies lack the asked-for tags: a stronger evolver, or a lower --temperature",
@@ -70,6 +69,11 @@ ADVICE = {
     "tests_timeout": "answers run too long: raise --tests.seconds, or look at one (gen show)",
     "loop_failed": "the loop's own code failed: see `gen show` of such a sample",
 }
+
+
+def demonstration(name: str) -> str:
+    """What is said of a run with the bundled model."""
+    return f"Using the bundled `{name}`, a demonstration model; for real data pass --model NAME or --server URL."
 
 
 def plain(text: str, style: str = "") -> Text:

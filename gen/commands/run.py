@@ -18,7 +18,7 @@ from gen import recipe as recipes
 from gen.commands import render
 from gen.errors import RecipeError
 from gen.flags import flag_class, to_recipe
-from gen.micro.bundled import trained_prompts
+from gen.micro import bundled
 from gen.progress import Progress, when_slow
 from gen.publish import Report
 from gen.recipe import Recipe
@@ -150,8 +150,8 @@ def make(recipe: Recipe, out: str, *, command: str, quiet: bool, json: bool) -> 
         found = material.read_material(recipe)
     if ended := getattr(found.seeds.samples, "closed", True):
         _say_rows(found)
-    if not recipe.model.name and not recipe.model.server:
-        _say_bundled(recipe)
+    if shown := bundled.named(recipe.model.name, recipe.model.server):
+        _say_bundled(recipe, shown)
     folder = Path(out) if out else found.folder(recipe)
     if (folder / "pool.db").exists():
         NOTES.print(f"{folder} holds a run already; what is done is not done again.", markup=False, soft_wrap=True)
@@ -167,10 +167,10 @@ def _note(text: str) -> None:
     NOTES.print(render.plain(text), soft_wrap=True)
 
 
-def _say_bundled(recipe: Recipe) -> None:
-    NOTES.print(render.BUNDLED, markup=False, soft_wrap=True)
+def _say_bundled(recipe: Recipe, shown: str) -> None:
+    NOTES.print(render.demonstration(shown), markup=False, soft_wrap=True)
     asked = {p.name: p.ref for stage in recipe.stages for p in stage.recipe.params.asks()}
-    if strange := [name for name, ref in asked.items() if ref not in trained_prompts()]:
+    if strange := [name for name, ref in asked.items() if ref not in bundled.trained_prompts(shown)]:
         NOTES.print(f"It was not trained on these prompts: {', '.join(strange)}", markup=False, soft_wrap=True)
 
 

@@ -18,7 +18,7 @@ from gen.commands import render
 from gen.engines import open_engine
 from gen.errors import RecipeError
 from gen.flags import pairs
-from gen.micro.bundled import weights
+from gen.micro import bundled
 from gen.recipe import values
 from gen.seeds import read_rows
 
@@ -39,7 +39,7 @@ class Score:
     metric: Literal["ifd"] = "ifd"
     """ifd: how little the instruction helps to predict the answer; above 1 they do not belong together."""
     model: Annotated[str, _arg("NAME_OR_PATH")] = ""
-    """The scoring model; none, and no server: the bundled demonstration model."""
+    """The scoring model; none, and no server: `micro`, the bundled demonstration model."""
     server: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, _arg("URL")] = ()
     """URL of a vLLM server; repeat for several."""
     form: Literal["loss", "ppl"] = "loss"
@@ -72,8 +72,8 @@ def score(flags: Annotated[Score, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name=
     """Score every row of a dataset. Killed, the same command goes on."""
     if flags.batch_size < 1 or (flags.max_length is not None and flags.max_length < 1):
         raise RecipeError("gen score: expected --batch-size and --max-length of 1 or more")
-    if not (flags.model or flags.server):
-        NOTES.print(render.BUNDLED, markup=False, soft_wrap=True)
+    if shown := bundled.named(flags.model, flags.server):
+        NOTES.print(render.demonstration(shown), markup=False, soft_wrap=True)
     metric, mapping = Ifd(form=flags.form, direct=flags.direct), pairs(flags.map) or None
     path = Path(flags.to or f"{Path(flags.data).name.partition('.')[0]}.{flags.metric}.jsonl")
     done = scoring.score(
@@ -86,10 +86,10 @@ def score(flags: Annotated[Score, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name=
 
 
 def _engine(flags: Score) -> Any:
-    is_bundled = not (flags.model or flags.server)
+    shown = bundled.named(flags.model, flags.server)
     engine: Any = open_engine(
-        str(weights()) if is_bundled else flags.model, flags.server, batch_size=flags.batch_size,
-        device=flags.device, shown="micro" if is_bundled else None, engine=flags.engine,
+        str(bundled.folder(shown)) if shown else flags.model, flags.server, batch_size=flags.batch_size,
+        device=flags.device, shown=shown or None, engine=flags.engine,
         vllm_args=flags.vllm_args, vllm_python=flags.vllm_python,
     )  # fmt: skip
     if hasattr(engine, "say"):

@@ -12,6 +12,7 @@ from rich.console import Console
 from gen.commands import render
 from gen.engines.vllm import Vllm, stay, stop_kept
 from gen.errors import RecipeError
+from gen.micro import bundled
 
 NUMBER: Any = tyro.conf.arg(metavar="NUMBER", help_behavior_hint="")
 UNSET: Any = tyro.conf.arg(help_behavior_hint="")
@@ -20,7 +21,7 @@ UNSET: Any = tyro.conf.arg(help_behavior_hint="")
 @dataclasses.dataclass(frozen=True)
 class Options:
     model: tyro.conf.Positional[str] = ""
-    """Name or path; none: the bundled demonstration model."""
+    """Name or path; none or `micro`: the bundled demonstration model."""
     tensor_parallel: int = 1
     """GPUs that each server takes."""
     servers: Annotated[int | None, NUMBER] = None
@@ -55,10 +56,8 @@ def serve(vllm: tyro.conf.OmitArgPrefixes[Options]) -> int:
     given = dataclasses.asdict(vllm) | {"is_shared": True, "count": vllm.servers}
     for name in ("stop", "servers"):
         del given[name]
-    if not vllm.model:
-        from gen.micro.bundled import weights
-
-        given |= {"model": str(weights()), "name": "micro"}
+    if shown := bundled.named(vllm.model):
+        given |= {"model": str(bundled.folder(shown)), "name": shown}
     engine = Vllm(**given)
     engine.say = lambda text: console.print(render.plain(text), soft_wrap=True)
     asyncio.run(stay(engine))

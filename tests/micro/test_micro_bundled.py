@@ -6,6 +6,9 @@ from importlib import resources
 
 import pytest
 
+from gen.cli import main
+from gen.errors import RecipeError
+from gen.micro import bundled
 from gen.micro.bundled import trained_prompts, weights
 from gen.micro.corpus.mixture import NAMES
 from gen.prompts import Prompts
@@ -32,6 +35,40 @@ def test_a_prompt_edited_later_is_not_among_the_trained_ones(tmp_path):
     (tmp_path / "evolve" / "equal.jinja").write_text(text.replace("Compare two tasks", "Weigh two tasks"))
     edited = Prompts(tmp_path)
     assert [n for n in NAMES if edited.get(n).ref not in trained_prompts()] == ["evolve/equal"]
+
+
+@pytest.mark.parametrize(("name", "wording"), [("constrain", "add one more constraint"), ("_depth", "Rules:")])
+def test_a_run_says_of_a_prompt_edited_later_that_the_model_was_not_trained_on_it(name, wording, tmp_path, capsys):
+    text = Prompts().path("evolve/constrain").with_name(f"{name}.jinja").read_text()
+    assert wording in text
+    (tmp_path / "evolve").mkdir()
+    (tmp_path / "evolve" / f"{name}.jinja").write_text(text.replace(wording, wording.upper()))
+    run = ["evolve", "--limit", "1", "--rounds", "1", "--operations", "constrain=1", "--without", "semantic", "--quiet"]
+    for more, said in (([], False), (["--prompts", str(tmp_path)], True)):
+        assert main([*run, *more, "--out", str(tmp_path / f"run{len(more)}")]) == 0
+        assert ("It was not trained on these prompts: evolve/constrain\n" in capsys.readouterr().err) is said
+
+
+@pytest.mark.parametrize(("model", "servers", "name"), [
+    ("", (), "micro"), ("micro", (), "micro"), ("micro-weak", (), "micro-weak"), ("./micro", (), ""), ("Micro", (), ""),
+    ("", ("http://a",), ""), ("micro", ("http://a",), ""), ("Qwen/Qwen3-8B", (), "")])  # fmt: skip
+def test_a_name_means_a_bundled_checkpoint_unless_it_is_said_to_a_server(model, servers, name):
+    assert bundled.named(model, servers) == name
+
+
+def test_the_weak_checkpoint_is_one_of_its_own_and_called_so(tmp_path, monkeypatch, capsys):
+    (tmp_path / "frail").symlink_to(weights())
+    monkeypatch.setitem(bundled.FOLDERS, "weak", str(tmp_path / "frail"))
+    out = tmp_path / "run"
+    assert main(["evolve", "--model", "micro-weak", "--limit", "1", "--rounds", "0", "--without", "semantic", "--quiet", "--out", str(out)]) == 0
+    assert "Using the bundled `micro-weak`" in capsys.readouterr().err
+    assert "| answerer | micro-weak |" in (out / "README.md").read_text()
+
+
+def test_a_missing_checkpoint_is_said_to_be_missing(tmp_path, monkeypatch):
+    monkeypatch.setitem(bundled.FOLDERS, "weak", str(tmp_path))
+    with pytest.raises(RecipeError, match="the weak checkpoint of the bundled model is missing"):
+        weights("weak")
 
 
 def test_the_manifest_names_no_machine_and_no_moment():
