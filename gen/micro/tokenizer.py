@@ -16,8 +16,9 @@ from gen.micro.corpus.mixture import NAMES, PASSAGES
 from gen.prompts import Prompt, Prompts
 from gen.world import FAMILIES
 from gen.world.clauses import RULES
-from gen.world.lexicon import KINDS, NUMBERS, VALUES
-from gen.world.task import FORMS, HEAD, POINTERS, template
+from gen.world.lexicon import KINDS, LARGEST, VALUES
+from gen.world.task import FORMS, POINTERS, template
+from gen.world.wordwork import HEAD, VERBS
 
 END, PAD = "<|end|>", "<|pad|>"
 ROLES = {"system": "<|system|>", "user": "<|user|>", "assistant": "<|assistant|>"}
@@ -29,7 +30,8 @@ WORDS = r" ?\p{L}+| ?\p{N}{1,3}| ?[^\s\p{L}\p{N}]|\n+|\s"
 """How text that is no fixed passage falls into pieces."""
 MERGES = 400
 REPLIES = ("<instruction>\n", "\n</instruction>", "\n</instruction>\n<input>\n", "\n</input>", "Not equal", "My answer",
-           " has the", "\n-", " |", *(f"{n}| {i} |" for i in range(1, 10) for n in ("", "\n")), HEAD)
+           " has the", "\n-", " |", *(f"{n}| {i} |" for i in range(1, 10) for n in ("", "\n")), HEAD,
+           *(n + lead for lead in ("put in the", "take out the", "x =", "x = x +", "x = x -") for n in ("", " ")))
 
 
 BLANK = "\0"
@@ -79,7 +81,7 @@ def _sentences() -> set[str]:
 def _vocabulary() -> list[str]:
     """The single words: those of the world, in small and capital letters."""
     words = [w for v in VALUES.values() for w in v] + ["Yes", "No", "Equal", "second", "largest", "smallest", "last"]
-    words += [*KINDS, *NUMBERS, "numbers", "facts", "first", "Answer"]
+    words += [*KINDS, *VERBS, *(str(n) for n in range(LARGEST + 1)), "numbers", "facts", "steps", "first", "Answer"]
     return [lead + form for w in words for form in (w, w.upper()) for lead in ("", " ")]
 
 

@@ -34,6 +34,8 @@ SHAPE = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 8, "
          "intermediate_size": 640, "max_position_embeddings": 4096, "rope_theta": 10000.0, "tie_word_embeddings": True}
 DECAY = 0.3
 """Share of the whole training over which the learning rate falls."""
+WEAK = "weak"
+"""Where the shipped form of the weak checkpoint goes: what a third of the steps has made of the model."""
 
 
 @dataclass(slots=True)
@@ -85,7 +87,7 @@ class Trainer:
     def rate(self) -> float:
         """Warm up, stay, and fall to nearly nothing between the steps of `decay` (set near the end)."""
         step, begun, decay = self.state["step"], self.state["begun"], self.state["decay"]
-        fall = 0.0 if decay is None else min(1.0, (step - decay[0]) / max(1, decay[1] - decay[0]))
+        fall = 0.0 if decay is None else min(1.0, max(0, step - decay[0]) / max(1, decay[1] - decay[0]))
         return float(self.plan.rate * min(1.0, (step - begun + 1) / self.plan.warmup) * (1 - 0.98 * fall))
 
     def step(self) -> dict[str, float]:
@@ -172,7 +174,8 @@ class Trainer:
 
 
 def run(trainer: Trainer, folder: Path, steps: int | None, minutes: float | None, every: float = 120) -> None:
-    """Trains up to `steps`, or for about `minutes` of training time, checkpoints included."""
+    """Trains up to `steps`, or for about `minutes` of training time, checkpoints included; the weak checkpoint is
+    written after a third of the `steps`."""
     folder.mkdir(parents=True, exist_ok=True)
     state, saved = trainer.state, time.monotonic()
     begun = state["begun"]
@@ -192,6 +195,8 @@ def run(trainer: Trainer, folder: Path, steps: int | None, minutes: float | None
             with (folder / "losses.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             seen.clear()
+        if steps is not None and state["step"] == begun + steps // 3:
+            trainer.export(folder / WEAK)
         if time.monotonic() - saved > every:
             trainer.save(folder)
             saved = time.monotonic()

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from gen.world.families import Items
-from gen.world.lexicon import KIND, VALUES
+from gen.world.family import Items, kind_of
+from gen.world.lexicon import VALUES
 
 Sort = Literal["scene", "demand", "step", "ask"]
 
@@ -86,7 +86,7 @@ RULES: dict[str, Rule] = {
                          "On a new line, say which item of the list comes last."), ask=lambda i: i[-1]),
     "sort": Rule("ask", ("Also say on a new line what kind the first item of the list is.",
                          "On a new line, name the kind of the first item of the list."),
-                 ask=lambda i: KIND.get(i[0], "facts")),
+                 ask=lambda i: kind_of(i[0])),
 }
 LIMITS: dict[Sort, int] = {"scene": 2, "demand": 3, "step": 2, "ask": 2}
 """How many clauses of a sort one task may carry."""

@@ -14,11 +14,11 @@ from gen.core import digest
 from gen.world.clauses import LIMITS, RULES, Clause, Sort, slots
 from gen.world.families import FAMILIES, Items, sound
 from gen.world.lexicon import VALUES
+from gen.world.wordwork import HEAD, bullets, table
 
 Form = Literal["inline", "list", "table"]
 FORMS: tuple[Form, ...] = ("inline", "list", "table")
 POINTERS: dict[Form, str] = {"inline": "this list", "list": "the list below", "table": "the table below"}
-HEAD = "| row | item |"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,8 @@ class Task:
     @property
     def input(self) -> str:
         if self.form == "list":
-            return "\n".join(f"- {i}" for i in self.items)
-        rows = [f"| {n} | {i} |" for n, i in enumerate(self.items, 1)]
-        return "\n".join([HEAD, *rows]) if self.form == "table" else ""
+            return bullets(self.items)
+        return table(self.items) if self.form == "table" else ""
 
     @property
     def text(self) -> str:
@@ -81,10 +80,11 @@ def draw(rng: random.Random, family: str | None = None, level: int | None = None
 
 def valid(task: Task) -> bool:
     """Whether the task makes sense: sound items, clauses within their limits, and a right answer."""
-    clauses = (*task.scenes, *task.clauses)
+    clauses, family = (*task.scenes, *task.clauses), FAMILIES[task.family]
     between = sum(RULES[c.rule].between is not None for c in clauses)
     return (
-        sound(FAMILIES[task.family], task.items) and between < 2 and len({c.rule for c in clauses}) == len(clauses)
+        sound(family, task.items) and between < (1 if family.shape else 2)
+        and len({c.rule for c in clauses}) == len(clauses)
         and all(task.count(sort) <= limit for sort, limit in LIMITS.items())
         and next(_parts(task), None) is not None
     )
@@ -173,8 +173,7 @@ def _parts(task: Task) -> Iterator[Items]:
         yield parts
 
 
-def _wrapped(parts: Items, order: tuple[Clause, ...], between: str) -> str:
-    text = between.join(parts)
+def _wrapped(text: str, order: tuple[Clause, ...]) -> str:
     for clause in order:
         if wrap := RULES[clause.rule].wrap:
             text = wrap(text, clause.slot)
@@ -185,11 +184,12 @@ def _answers(task: Task) -> Iterator[tuple[str, str]]:
     """Every right answer, ideal first: the wrapped text, and the lines of the further questions.
     Demands that wrap the answer may be met in any order."""
     between = next((b for c in task.clauses if (b := RULES[c.rule].between)), ", ")
+    shape = FAMILIES[task.family].shape or between.join
     wraps = [c for c in task.clauses if RULES[c.rule].wrap]
     lines = "".join("\n" + ask(task.items) for c in task.clauses if (ask := RULES[c.rule].ask))
     for parts in _parts(task):
         for order in itertools.permutations(wraps):
-            yield _wrapped(parts, order, between), lines
+            yield _wrapped(shape(parts), order), lines
 
 
 def solve(task: Task) -> str:

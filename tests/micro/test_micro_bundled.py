@@ -82,7 +82,7 @@ def test_the_seeds_are_tasks_of_every_family_a_third_of_them_unanswered():
     rows = [json.loads(line) for line in lines]
     tasks = [parse(r["instruction"], r["input"]) for r in rows]
     assert len(rows) == 24 == len(set(lines))
-    assert {t.family for t in tasks} >= set(families()[:8])
+    assert len({t.family for t in tasks}) >= 8
     assert 6 <= sum(not r["output"] for r in rows) <= 10
     assert all(check(t, r["output"]) for t, r in zip(tasks, rows, strict=True) if r["output"])
 

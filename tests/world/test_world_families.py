@@ -20,12 +20,28 @@ TABLE = {
     "sort": ("Sort the numbers in this list from small to large: 9, 12, 2.", "", ["2, 9, 12"], ["12, 2, 9", "12, 9, 2", "2, 9"]),
     "who": ("Who has the saw in this list: Tom has the saw, Mia has the axe?", "", ["Tom", "tom."], ["Mia", "saw", "Tom has the saw"]),
     "what": ("What does Mia have in the table below?", "| row | item |\n| 1 | Tom has the saw |\n| 2 | Mia has the axe |", ["axe"], ["saw", "Mia", "the axe and"]),
+    "odd": ("Which word in this list does not fit the others: cat, plum, dog?", "", ["plum", "Plum."], ["cat", "cat, dog", "fruits"]),
+    "replace": ("Replace all tools in this list with the word tea: saw, oak, axe.", "", ["tea, oak, tea"], ["tea, oak", "tea, oak, axe", "oak, tea, tea"]),
+    "group": ("Write the kinds in this list, each with a colon and its words, and semicolons between: saw, oak, axe.", "",
+              ["tools: saw, axe; trees: oak", "trees: oak; tools: saw, axe"], ["tools: axe, saw; trees: oak", "tools: saw, oak; trees: axe", "saw, axe; oak"]),
+    "after": ("Which word comes right after tea in this list: tea, oak, axe?", "", ["oak"], ["axe", "tea", "tea, oak"]),
+    "bullets": ("Make bullet points with dashes out of this list: tea, oak.", "", ["- tea\n- oak", "- Tea\n- Oak"], ["tea, oak", "- tea, oak", "- oak\n- tea"]),
+    "json": ("Write this list as a JSON list: tea, oak.", "", ['["tea", "oak"]'], ["[tea, oak]", '["tea, oak"]', '["oak", "tea"]', '["tea", "oak"']),
+    "rows": ("Write this list as a table with the columns row and item: tea, oak.", "", ["| row | item |\n| 1 | tea |\n| 2 | oak |"],
+             ["| row | item |\n| 1 | oak |\n| 2 | tea |", "| 1 | tea |\n| 2 | oak |", "| row | item |\n| 2 | tea |\n| 3 | oak |"]),
+    "sentence": ("Write a sentence about Tom with the words of this list in their order: tea, oak, axe.", "",
+                 ["Tom has the tea, the oak and the axe", "Tom likes the tea, the oak and the axe."],
+                 ["Tom has the oak, the tea and the axe", "Mia has the tea, the oak and the axe", "Tom has the tea and the oak", "Tom eats the tea, the oak and the axe"]),
+    "larger": ("Write only the numbers in this list that are larger than 7: 9, 7, 12.", "", ["9, 12"], ["9, 7, 12", "12", "12, 9", "7"]),
+    "total": ("Add the numbers in this list: 9, 7, 12.", "", ["28", "28."], ["27", "9 + 7 + 12", "16"]),
+    "box": ("What is in the box after the steps in this list: put in the tea, put in the oak, take out the tea?", "", ["oak"], ["tea", "tea, oak", "oak, tea"]),
+    "program": ("What is x after the program in this list: x = 4, x = x + 3, x = x - 1?", "", ["6"], ["7", "4", "8", "x = 6"]),
 }
 
 
-def test_the_table_covers_every_family_and_there_are_at_least_eight():
+def test_the_table_covers_every_family_and_there_are_at_least_twenty():
     assert set(TABLE) == set(families())
-    assert len(TABLE) >= 8
+    assert len(TABLE) >= 20
 
 
 @pytest.mark.parametrize("family", TABLE)

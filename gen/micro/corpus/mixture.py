@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gen.micro.corpus import auto_evol, code, evolve, judging, refine, self_instruct, texts
 from gen.micro.corpus.example import Example, Made, Maker
 from gen.prompts import Prompts
-from gen.world import held_out
+from gen.world import UNSEEN, held_out
 
 LOOPS = (self_instruct, code, auto_evol, texts, judging, refine)
 MAKERS: Mapping[str, Maker] = {name: maker for loop in LOOPS for name, maker in loop.MAKERS.items()}
@@ -32,6 +32,8 @@ NAMES = sorted([*EVOLVE, *NEW, *SAME])
 SLOW = ("filter", "tally", "name", "member", "count", "sort", "who", "what")
 """The families whose answers take long to learn, and those that take longest: they look things up."""
 SLOWEST = ("who", "what", "member", "who", "what", "member", "filter")
+LATER = (*UNSEEN, *UNSEEN, "box", "program", "total", "odd", "group", *SLOWEST)
+"""Those that came with version 2 of the world, the harder ones more often, and the slowest of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,11 @@ class Stage:
 STAGES = (Stage(0, 35, 13, 9, 9, 7), Stage(800, 48, 28, 4, 4, 4), Stage(1200, 50, 16, 5, 8, 6, slow=0.5),
           Stage(2000, 70, 8, 3, 5, 5, slow=0.6, plain=True),
           Stage(3260, 68, 12, 3, 5, 4, slow=0.65, plain=True, families=SLOWEST),
-          Stage(3880, 54, 18, 5, 7, 7, slow=0.5, plain=True, new=0.58))
-"""Rewrites are learned first; then they make room for verdicts, and these for answers; last come the other loops."""
+          Stage(3880, 54, 18, 5, 7, 7, slow=0.5, plain=True, new=0.58),
+          Stage(6507, 74, 6, 4, 5, 5, slow=0.6, plain=True, families=LATER, new=0.3),
+          Stage(7600, 60, 12, 5, 7, 7, slow=0.5, plain=True, families=LATER, new=0.5))
+"""Rewrites are learned first; then they make room for verdicts, and these for answers; then come the other loops, and
+from step 6507 on the families and words of version 2 of the world."""
 
 
 def example(prompts: Prompts, name: str, rng: random.Random, stage: Stage = STAGES[0]) -> Made:
