@@ -12,7 +12,7 @@ from gen.micro import bundled
 from gen.micro.bundled import trained_prompts, weights
 from gen.micro.corpus.mixture import NAMES
 from gen.prompts import Prompts
-from gen.world import VERSION, check, families, parse
+from gen.world import VERSION, check, parse
 
 
 def test_the_weights_are_small_and_whole():
