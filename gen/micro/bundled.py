@@ -29,6 +29,12 @@ def weights(checkpoint: Checkpoint = "strong") -> Path:
     return folder
 
 
+def shipped() -> list[Checkpoint]:
+    """The checkpoints that are here."""
+    home = resources.files("gen.micro")
+    return [checkpoint for checkpoint in CHECKPOINTS if (home / FOLDERS[checkpoint] / "manifest.json").is_file()]
+
+
 def named(model: str, servers: Sequence[str] = ()) -> str:
     """The name of the bundled checkpoint that a model of a recipe means; empty where it means another model, as any
     name does that is said to a server."""

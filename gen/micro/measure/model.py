@@ -30,9 +30,7 @@ class Model:
         return [reply.text for reply in self.complete(chats, sampling)]
 
     def complete(self, chats: Sequence[Sequence[Message]], sampling: Sampling) -> list[Completion]:
-        texts = [self.tokenizer.apply_chat_template(
-            [{"role": m.role, "content": m.content} for m in chat], add_generation_prompt=True, tokenize=False)
-            for chat in chats]
+        texts = [self.prompt(chat) for chat in chats]
         how = {"do_sample": False} if sampling.temperature == 0 else {
             "do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
@@ -45,6 +43,35 @@ class Model:
                 output = self.model.generate(**inputs, max_new_tokens=min(LONGEST, sampling.max_tokens), **how)
             found |= dict(zip(rows, map(self._read, output[:, inputs["input_ids"].shape[1]:]), strict=True))
         return [found[i] for i in range(len(texts))]
+
+    def logprobs(self, chats: Sequence[Sequence[Message]], replies: Sequence[str]) -> list[list[float]]:
+        """The log-probability (nat, in float32) of each token of a reply as the answer to a chat, and last that of the
+        token that ends it. Padding stands on the right, out of sight of what comes before it."""
+        found: dict[int, list[float]] = {}
+        pairs = [(self._ids(self.prompt(chat)), [*self._ids(reply), self.tokenizer.eos_token_id])
+                 for chat, reply in zip(chats, replies, strict=True)]
+        order = sorted(range(len(pairs)), key=lambda i: sum(map(len, pairs[i])))
+        for start in range(0, len(order), self.batch):
+            rows = order[start : start + self.batch]
+            found |= dict(zip(rows, self._told([pairs[i] for i in rows]), strict=True))
+        return [found[i] for i in range(len(pairs))]
+
+    def _told(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[list[float]]:
+        width = max(len(prompt) + len(reply) for prompt, reply in pairs)
+        blank = self.tokenizer.pad_token_id
+        ids = torch.tensor([p + r + [blank] * (width - len(p) - len(r)) for p, r in pairs])
+        with torch.inference_mode():
+            scores = self.model(input_ids=ids[:, :-1]).logits.float().log_softmax(-1)
+        told = scores.gather(-1, ids[:, 1:, None])[:, :, 0]
+        return [row[len(p) - 1 : len(p) + len(r) - 1].tolist() for row, (p, r) in zip(told, pairs, strict=True)]
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def prompt(self, chat: Sequence[Message]) -> str:
+        """A chat as the text after which the answer begins."""
+        turns = [{"role": m.role, "content": m.content} for m in chat]
+        return str(self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
 
     def _read(self, ids: Any) -> Completion:
         ended = self.tokenizer.eos_token_id in ids

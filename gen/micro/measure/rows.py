@@ -16,7 +16,8 @@ class Row:
     """One line of a table: how many of `total` were right."""
 
     name: str
-    right: int
+    right: float
+    """A tie of two is half a right one."""
     total: int
 
 
