@@ -1,14 +1,23 @@
 from __future__ import annotations
 
+import math
 import sys
+from array import array
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from gen.catalog import component
 from gen.core import Sample, Verdict
 from gen.text import rouge_tokens
+
+FLOOR = 0.3
+"""An F that most candidates find surpassed by some text, once a pool is large enough for speed to matter."""
+SLACK = 1e-9
+"""More than what floats can be off."""
 
 
 @component("rouge", source="arXiv 2212.10560, section 2.2 (filtering)")
@@ -31,55 +40,106 @@ class Rouge:
 
 
 @dataclass(slots=True)
-class Bucket:
-    """Admitted texts of one length, each with its number in order of admission."""
-
-    texts: list[str | list[int]] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)
-    families: dict[str, list[int]] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
 class RougeIndex:
-    """Exact. Tokens become code points, so that a text is a string and LCS a bit-parallel string function;
-    a text with a token beyond the last code point is a list of numbers, which compares alike but slower."""
+    """Exact, by best-first search. An LCS is no longer than the tokens that two texts share, repetitions numbered; an
+    inverted index counts those for all that was admitted, and only texts whose bound reaches the best F so far are
+    compared. Tokens become code points, so that a text is a string and LCS a bit-parallel string function; a text with
+    a token beyond the last code point is a list of numbers, which compares alike but slower."""
 
     params: Rouge
-    buckets: dict[int, Bucket] = field(default_factory=dict)
     alphabet: dict[str, int] = field(default_factory=dict)
+    texts: list[str | list[int]] = field(default_factory=list)
+    lengths: array[int] = field(default_factory=lambda: array("i"))
+    postings: dict[tuple[int, int], array[int]] = field(default_factory=dict)
+    """Of the k-th occurrence of a token: the numbers of the texts that have it, in order of admission."""
+    families: dict[str, list[int]] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
 
     def judge(self, sample: Sample) -> Verdict:
-        from rapidfuzz.distance import LCSseq
-        from rapidfuzz.process import cdist
-
         text = self._encode(sample)
-        n, best = len(text), (0.0, 0)
-        bounds = sorted(((fmeasure(min(m, n), m, n), m) for m in self.buckets if n), reverse=True)
-        for bound, m in bounds:
-            if bound < best[0]:
-                break
-            bucket, cutoff = self.buckets[m], int(best[0] * (m + n) / 2 - 1e-6)
-            [lcs_M] = cdist([text], bucket.texts, scorer=LCSseq.similarity, score_cutoff=cutoff)
-            lcs_M[bucket.families.get(sample.lineage.root, [])] = 0
-            at = int(lcs_M.argmax())
-            best = max(best, (fmeasure(int(lcs_M[at]), m, n), -bucket.numbers[at]))
-        near = best[0] > self.params.threshold or (self.params.strict and best[0] == self.params.threshold)
-        nearest = self.ids[-best[1]] if best[0] else None
-        return Verdict(not near, "near_duplicate" if near else "", "rouge", best[0], nearest)
+        best, number = self._nearest(text, self.families.get(sample.lineage.root, [])) if text else (0.0, 0)
+        near = best > self.params.threshold or (self.params.strict and best == self.params.threshold)
+        nearest = self.ids[number] if best else None
+        return Verdict(not near, "near_duplicate" if near else "", "rouge", best, nearest)
 
     def admit(self, sample: Sample) -> None:
         if text := self._encode(sample):
-            bucket = self.buckets.setdefault(len(text), Bucket())
-            bucket.families.setdefault(sample.lineage.root, []).append(len(bucket.texts))
-            bucket.texts.append(text)
-            bucket.numbers.append(len(self.ids))
+            number = len(self.texts)
+            for key in _occurrences(text):
+                self.postings.setdefault(key, array("i")).append(number)
+            self.families.setdefault(sample.lineage.root, []).append(number)
+            self.texts.append(text)
+            self.lengths.append(len(text))
             self.ids.append(sample.id)
+
+    def _nearest(self, text: str | list[int], family: list[int]) -> tuple[float, int]:
+        """The largest F over all texts but those of the family, and the first text that reaches it. The most frequent
+        tokens are left out at first: what shares nothing else stays below `floor`, and is searched only if all does."""
+        lists = sorted((p for key in _occurrences(text) if (p := self.postings.get(key))), key=len)
+        spare = next((c for c in range(len(lists), 0, -1) if 2 * c / (len(text) + c) <= FLOOR), 0)
+        rare = lists[: len(lists) - spare]
+        floor = 2 * spare / (len(text) + spare)
+        best = self._search(text, family, rare, spare)
+        return best if spare == 0 or best[0] > floor + SLACK else self._search(text, family, lists, 0)
+
+    def _search(
+        self, text: str | list[int], family: list[int], lists: list[array[int]], spare: int
+    ) -> tuple[float, int]:
+        """As `_nearest`, among the texts of these lists; each may share `spare` tokens more."""
+        import numpy as np
+
+        if not lists:
+            return 0.0, 0
+        shared_N = np.bincount(np.concatenate([np.frombuffer(p, np.int32) for p in lists]))
+        shared_N[[n for n in family if n < len(shared_N)]] = 0
+        least = max(1, int(shared_N.max()) - 1)
+        best = self._best_first(text, np.flatnonzero(shared_N >= least), shared_N, spare, (0.0, 0))
+        # whoever shares s tokens has at most F = 2 s / (n + s)
+        needed = max(1, math.ceil(best[0] * len(text) / (2 - best[0]) - spare - SLACK))
+        if needed >= least:
+            return best
+        return self._best_first(text, np.flatnonzero(shared_N >= needed), shared_N, spare, best)
+
+    def _best_first(
+        self, text: str | list[int], found_C: Any, shared_N: Any, spare: int, best: tuple[float, int]
+    ) -> tuple[float, int]:
+        """The largest F among the texts found and the best before, highest bounds first, until no bound reaches it."""
+        import numpy as np
+        from rapidfuzz.distance import LCSseq
+        from rapidfuzz.process import cdist
+
+        length_C = np.frombuffer(self.lengths, np.int32)[found_C]
+        total_C = length_C + len(text)
+        bound_C = 2 * np.minimum(shared_N[found_C] + spare, np.minimum(length_C, len(text))) / total_C
+        size = 16
+        while True:
+            left_C = bound_C >= best[0] - SLACK
+            found_C, bound_C, total_C, size = found_C[left_C], bound_C[left_C], total_C[left_C], 4 * size
+            if not len(found_C):
+                return best
+            first_K = np.argpartition(-bound_C, size)[:size] if len(found_C) > size else np.arange(len(found_C))
+            bound_C[first_K] = -1
+            cutoff = max(0, int(best[0] * total_C[first_K].min() / 2 - 1e-6))
+            texts = [self.texts[n] for n in found_C[first_K].tolist()]
+            [lcs_K] = cdist([text], texts, scorer=LCSseq.similarity, score_cutoff=cutoff)
+            f_K = 2 * lcs_K / total_C[first_K]
+            for k in np.flatnonzero(f_K >= max(best[0], f_K.max()) - SLACK).tolist():
+                at = int(found_C[first_K[k]])
+                f = fmeasure(int(lcs_K[k]), self.lengths[at], len(text))
+                best = min(best, (f, at), key=lambda one: (-one[0], one[1]))
 
     def _encode(self, sample: Sample) -> str | list[int]:
         tokens = rouge_tokens(getattr(sample, self.params.column), self.params.tokens)
         numbers = [self.alphabet.setdefault(token, len(self.alphabet)) for token in tokens]
         return numbers if max(numbers, default=0) > sys.maxunicode else "".join(map(chr, numbers))
+
+
+def _occurrences(text: str | list[int]) -> Iterator[tuple[int, int]]:
+    """Each token with the number of times that it came before."""
+    seen: Counter[int] = Counter()
+    for token in map(ord, text) if isinstance(text, str) else text:
+        yield token, seen[token]
+        seen[token] += 1
 
 
 def fmeasure(lcs: int, m: int, n: int) -> float:

@@ -1,0 +1,109 @@
+"""What the ROUGE-L gate costs against a pool: `python benchmarks/rouge.py ALPACA.json.gz [LARGEST]`.
+
+Each row: a pool of so many instructions, and CPU milliseconds for one candidate by rouge-score (timed on a part of the
+pool, as it takes seconds), by a RapidFuzz scan of the whole pool and by `gen`, whose value and nearest text are checked
+against the scan's. Then the whole file as a stream, each kept row joining the pool. Pools beyond the file are filled
+with its rows, in each of which half of the words are drawn anew from all words as they occur."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rapidfuzz.distance import LCSseq
+from rapidfuzz.process import cdist
+from rouge_score.rouge_scorer import RougeScorer
+
+from filters.dedup.rouge import Rouge, fmeasure
+from gen.core import Lineage, Sample
+from gen.text import rouge_tokens
+
+SIZES = (1_000, 10_000, 52_002, 200_000, 500_000)
+CANDIDATES, PAIRS = 60, 100
+
+
+def texts(path: str) -> Iterator[str]:
+    """The instructions of the file, then as many as wanted with half of their words drawn anew."""
+    with gzip.open(path) as file:
+        rows = [row["instruction"] for row in json.load(file)]
+    yield from rows
+    rng, words = random.Random(0), [word for row in rows for word in row.split()]
+    while True:
+        yield " ".join(rng.choice(words) if rng.random() < 0.5 else word for word in rng.choice(rows).split())
+
+
+def timed(call: Callable[[Any], Any], given: list[Any]) -> tuple[float, list[Any]]:
+    """Mean CPU milliseconds of a call, and what the calls gave."""
+    costs, found = [], []
+    for one in given:
+        begun = time.process_time()
+        found.append(call(one))
+        costs.append((time.process_time() - begun) * 1e3)
+    return statistics.fmean(costs), found
+
+
+def scan(pool: list[str], alphabet: dict[str, int]) -> Callable[[Sample], float]:
+    """The largest F by comparing with every text."""
+
+    def largest(candidate: Sample) -> float:
+        text = encoded(candidate.instruction, alphabet)
+        [found] = cdist([text], pool, scorer=LCSseq.similarity)
+        return max(fmeasure(int(lcs), len(other), len(text)) for lcs, other in zip(found, pool, strict=True) if other)
+
+    return largest
+
+
+def encoded(text: str, alphabet: dict[str, int]) -> str:
+    return "".join(chr(alphabet.setdefault(token, len(alphabet))) for token in rouge_tokens(text))
+
+
+def sample(number: int, text: str) -> Sample:
+    return Sample(f"s{number}", text, Lineage(f"s{number}"))
+
+
+def main(path: str, largest: int) -> None:
+    source, official = texts(path), RougeScorer(["rougeL"])
+    index, alphabet = Rouge().open(), dict[str, int]()
+    samples, pool = list[Sample](), list[str]()
+    sys.stdout.write(f"{'pool':>8}{'rouge-score':>14}{'scan':>10}{'gen':>10}{'times rouge-score':>20}\n")
+    for size in [n for n in SIZES if n <= largest]:
+        while len(samples) < size:
+            samples.append(sample(len(samples), next(source)))
+            index.admit(samples[-1])
+            pool.append(encoded(samples[-1].instruction, alphabet))
+        rng = random.Random(size)
+        asked = [Sample("new", old.instruction, old.lineage) for old in rng.sample(samples, CANDIDATES)]
+        others = [s.instruction for s in rng.sample(samples, min(size, PAIRS))]
+        theirs, _ = timed(lambda one, o=others: [official.score(x, one.instruction) for x in o], asked)  # type: ignore[misc]
+        theirs *= size / len(others)
+        ours, verdicts = timed(index.judge, asked)
+        # the scan knows no families: it is given the pool without the candidate's own text
+        scanned, values = 0.0, list[float]()
+        for one in asked[:10]:
+            rest = [t for t, s in zip(pool, samples, strict=True) if s.lineage != one.lineage]
+            cost, [value] = timed(scan(rest, alphabet), [one])
+            scanned, values = scanned + cost / 10, [*values, value]
+        assert values == [v.value for v in verdicts[:10]], "not the values of the scan"
+        sys.stdout.write(f"{size:8,}{theirs:11,.1f} ms{scanned:7,.2f} ms{ours:7,.2f} ms{theirs / ours:20,.0f}\n")
+        sys.stdout.flush()
+    stream([s for s in samples[:52_002]])
+
+
+def stream(samples: list[Sample]) -> None:
+    """All of them as they come; what is kept joins the pool."""
+    index, begun, kept = Rouge().open(), time.process_time(), 0
+    for one in samples:
+        if index.judge(one).keep:
+            index.admit(one)
+            kept += 1
+    sys.stdout.write(f"stream of {len(samples):,}: {time.process_time() - begun:.1f} CPU s, {kept:,} kept\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else SIZES[-1])
