@@ -85,6 +85,7 @@ def valid(task: Task) -> bool:
     return (
         sound(family, task.items) and between < (1 if family.shape else 2)
         and len({c.rule for c in clauses}) == len(clauses)
+        and (len(task.items) == 2 or task.form != "inline" or family.joiner != " to ")
         and all(task.count(sort) <= limit for sort, limit in LIMITS.items())
         and next(_parts(task), None) is not None
     )
@@ -130,7 +131,7 @@ def _data(text: str) -> tuple[Form, Items]:
 def base(instruction: str, form: Form) -> tuple[str, dict[str, str]] | None:
     """Family and arguments of the one sentence of a text that is no clause, read as of this form; None where it is
     not of the world. Of an inline task the items are among the arguments."""
-    rest = [s for s in re.split(r"(?<=[.?]) ", instruction) if _clause(s) is None]
+    rest = [s for s in re.split(r"(?<=[.?]) ", tidy(instruction)) if _clause(s) is None]
     for name, _, pattern in _base_patterns(form):
         if len(rest) == 1 and (match := pattern.fullmatch(rest[0])):
             found = match.groupdict()
@@ -139,10 +140,15 @@ def base(instruction: str, form: Form) -> tuple[str, dict[str, str]] | None:
     return None
 
 
+def tidy(text: str) -> str:
+    """The text with one blank for each stretch of blanks and line ends."""
+    return " ".join(text.split())
+
+
 def parse(instruction: str, input: str = "") -> Task | None:
-    """The task that a text means, or None when the text does not belong to the world. Exact: what
-    comes back renders to the very same text (surrounding blanks apart)."""
-    instruction, input = instruction.strip(), input.strip()
+    """The task that a text means, or None when the text does not belong to the world. Exact: what comes back renders
+    to the same text, but for blanks, and for the line ends of the instruction and the empty lines of the input."""
+    instruction, input = tidy(instruction), "\n".join(filter(None, map(tidy, input.splitlines())))
     form, data = _data(input)
     sentences = re.split(r"(?<=[.?]) ", instruction)
     clauses = [_clause(s) for s in sentences]
@@ -204,13 +210,15 @@ def solutions(task: Task) -> Iterator[str]:
 
 def check(task: Task, answer: str) -> bool:
     """Whether `answer` is right: exactly one of the right answers, whatever its surrounding blanks and,
-    unless capital letters are demanded or asked for, its case; a final full stop is forgiven."""
-    answer = answer.strip()
+    unless capital letters are demanded or asked for, its case; a full stop behind it or at the end of all is forgiven,
+    and JSON may do without blanks."""
+    answer = answer.strip().replace('","', '", "') if task.family == "json" else answer.strip()
     said = {answer, answer.removesuffix(".")}
     strict = task.family == "capitals" or any(c.rule == "upper" for c in task.clauses)
     for main, lines in _answers(task):
         for text in said:
             head, rest = text[: len(main)], text[len(main) :]
+            rest = rest.removeprefix(".") if lines else rest
             if rest.casefold() == lines.casefold() and (head == main if strict else head.casefold() == main.casefold()):
                 return True
     return False

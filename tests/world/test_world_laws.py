@@ -88,7 +88,8 @@ def mutations(answer):
 def test_near_misses_of_the_ideal_answer_are_wrong():
     for _, _, task in chains(400, seed=6):
         ideal = solve(task)
-        assert [m for m in mutations(ideal) if m.strip() != ideal and check(task, m)] == [], (task, ideal)
+        right = {ideal, ideal.replace('", "', '","')}  # JSON may do without blanks
+        assert [m for m in mutations(ideal) if m.strip() not in right and check(task, m)] == [], (task, ideal)
 
 
 def test_an_answer_to_another_task_is_right_only_by_coincidence():
