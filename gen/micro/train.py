@@ -3,7 +3,9 @@
 With `--begin DIR` the training begins with the weights of a shipped model (its tokenizer may know other prompts: what
 both know is carried over, `gen.micro.warm`) and goes on counting its steps, by which the mixture of examples goes;
 without it, from nothing. Resumable: run again with the same `--out` it continues from the last checkpoint as if never
-stopped, for the examples of a step depend on the seed and the step alone. `--export DIR` writes the shipped form."""
+stopped, for the examples of a step depend on the seed and the step alone. `--export DIR` writes the shipped form.
+`--small` trains the same recipe at a scale of seconds, through all stages of the mixture, and tells how far its losses
+are from those that were logged when the recipe was last changed."""
 
 from __future__ import annotations
 
@@ -11,6 +13,8 @@ import argparse
 import json
 import math
 import random
+import statistics
+import sys
 import time
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
@@ -49,7 +53,17 @@ class Plan:
     """Parts of a step, by length, so that little is padding."""
     rate: float = 3e-3
     warmup: int = 100
+    stride: int = 1
+    """Steps of the mixture that one step stands for."""
     shape: dict[str, Any] = field(default_factory=lambda: dict(SHAPE))
+
+
+SMALL = Plan(batch=24, micro=2, warmup=4, stride=250, shape={
+    **SHAPE, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4,
+    "intermediate_size": 128})  # fmt: skip
+SMALL_STEPS = 36
+LOG = Path(__file__).with_name("small.jsonl")
+"""The losses of the small plan, each step: what `--small` writes into its losses.jsonl, without the seconds."""
 
 
 class Trainer:
@@ -93,7 +107,7 @@ class Trainer:
     def step(self) -> dict[str, float]:
         """One step on fresh examples; the mean loss per reply token of each prompt."""
         plan, rng = self.plan, random.Random(derive_seed(self.plan.seed, self.state["step"]))
-        source = examples(self.prompts, rng, self.state["step"])
+        source = examples(self.prompts, rng, self.state["step"] * plan.stride)
         batch = sorted(((e.prompt, *self.encode(e)) for e in (next(source) for _ in range(plan.batch))),
                        key=lambda row: len(row[1]))
         losses: dict[str, list[float]] = defaultdict(list)
@@ -173,9 +187,11 @@ class Trainer:
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
-def run(trainer: Trainer, folder: Path, steps: int | None, minutes: float | None, every: float = 120) -> None:
+def run(
+    trainer: Trainer, folder: Path, steps: int | None, minutes: float | None, every: float = 120, log: int = 50
+) -> None:
     """Trains up to `steps`, or for about `minutes` of training time, checkpoints included; the weak checkpoint is
-    written after a third of the `steps`."""
+    written after a third of the `steps`, and a line of losses after each `log` steps."""
     folder.mkdir(parents=True, exist_ok=True)
     state, saved = trainer.state, time.monotonic()
     begun = state["begun"]
@@ -189,7 +205,7 @@ def run(trainer: Trainer, folder: Path, steps: int | None, minutes: float | None
         state["seconds"] += time.monotonic() - now
         if minutes is not None and state["decay"] is None and state["seconds"] >= minutes * 60 * (1 - DECAY):
             state["decay"] = [state["step"], begun + round((state["step"] - begun) / (1 - DECAY))]
-        if state["step"] % 50 == 0:
+        if state["step"] % log == 0:
             row = {"step": state["step"], "tokens": state["tokens"], "seconds": round(state["seconds"]),
                    "rate": trainer.rate(), **{n: round(sum(v) / len(v), 4) for n, v in sorted(seen.items())}}
             with (folder / "losses.jsonl").open("a", encoding="utf-8") as file:
@@ -203,9 +219,34 @@ def run(trainer: Trainer, folder: Path, steps: int | None, minutes: float | None
     trainer.save(folder)
 
 
+def rows(path: Path) -> list[dict[str, float]]:
+    """The lines of a file of losses, without what depends on the machine's speed."""
+    told = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in told]
+
+
+def apart(found: list[dict[str, float]], logged: list[dict[str, float]]) -> float:
+    """The largest difference of two loss curves at any step, by the mean of the prompts' losses (nat a token), which is
+    about 8 before any training. Infinite where a step has other examples: prompts, world or mixture have changed."""
+    if [(row.keys(), row["tokens"]) for row in found] != [(row.keys(), row["tokens"]) for row in logged]:
+        return math.inf
+    def mean(row: dict[str, float]) -> float:
+        return statistics.fmean(loss for name, loss in row.items() if "/" in name)
+
+    return max(abs(mean(a) - mean(b)) for a, b in zip(found, logged, strict=True))
+
+
+def small(folder: Path) -> None:
+    """Trains the small plan from the beginning and says how far it is from what was logged."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "losses.jsonl").unlink(missing_ok=True)
+    run(Trainer(SMALL), folder, SMALL_STEPS, None, log=1)
+    sys.stdout.write(f"at most {apart(rows(folder / 'losses.jsonl'), rows(LOG)):.4f} from the logged losses\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("training/micro"), help="folder of checkpoint and losses")
+    parser.add_argument("--out", type=Path, help="folder of checkpoint and losses (training/micro, or training/small)")
     parser.add_argument("--minutes", type=float, help="training time in all; the rate falls in its last quarter")
     parser.add_argument("--steps", type=int, help="instead of --minutes: steps of this training")
     parser.add_argument("--begin", type=Path, help="begin with the weights of the shipped model in this folder")
@@ -213,8 +254,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=Plan().batch, help="examples of a step")
     parser.add_argument("--export", type=Path, help="write the shipped form of the checkpoint there, without training")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--small", action="store_true", help="the small plan, compared with its logged losses")
     args = parser.parse_args()
+    args.out = args.out or Path("training") / ("small" if args.small else "micro")
     torch.set_num_threads(args.threads)
+    if args.small:
+        return small(args.out)
     going = (args.out / "checkpoint.pt").exists()
     trainer = Trainer.load(args.out) if going else Trainer(Plan(rate=args.rate, batch=args.batch))
     if args.begin and not going:

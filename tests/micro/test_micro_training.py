@@ -1,12 +1,16 @@
 """A killed training continues as if never stopped, and what it exports is a plain checkpoint."""
 
 import json
+import math
+from dataclasses import replace
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gen.errors import InputError
+from gen.micro import train
+from gen.micro.corpus.mixture import NAMES, SAME, STAGES
 from gen.micro.train import DECAY, Plan, Trainer, run
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,
@@ -96,3 +100,44 @@ def test_export_is_a_checkpoint_that_transformers_reads_and_names_its_prompts(tm
     assert (training["steps"], training["began with"], training["prompts"]) == (1, "nothing", len(manifest["prompts"]))
     assert training["tokens"] > 0
     assert {p.partition("@")[0] for p in manifest["prompts"]} >= {"evolve/answer", "evolve/equal", "evolve/breadth"}
+
+
+TOLERANCE = 0.01
+"""Nats a token between two trainings of the small plan on different machines; one and two threads are 0.0002 apart, and a
+learning rate that is 10 % higher is further away than this."""
+
+
+@pytest.mark.slow
+def test_the_small_plan_trains_as_it_was_logged_through_all_stages_and_another_rate_does_not(tmp_path):
+    logged = train.rows(train.LOG)
+    assert len(logged) == train.SMALL_STEPS
+    seen = {name for row in logged for name in row if "/" in name}
+    assert seen <= set(NAMES) - set(SAME)
+    assert len(seen) > 0.9 * len(NAMES)
+    assert train.SMALL_STEPS * train.SMALL.stride > STAGES[-1].start
+    for plan, alike in ((train.SMALL, True), (replace(train.SMALL, rate=1.1 * train.SMALL.rate), False)):
+        folder = tmp_path / f"{plan.rate}"
+        run(Trainer(plan), folder, train.SMALL_STEPS, None, log=1)
+        apart = train.apart(train.rows(folder / "losses.jsonl"), logged)
+        assert apart < math.inf, "prompts, world or mixture have changed: train --small, and copy its losses without seconds to gen/micro/small.jsonl"
+        assert (apart < TOLERANCE) is alike
+
+
+def test_curves_are_apart_by_their_largest_difference_and_other_examples_make_them_incomparable():
+    row = {"step": 1, "tokens": 9, "rate": 0.1, "a/b": 2.0, "c/d": 4.0}
+    assert train.apart([row, row], [row, {**row, "c/d": 4.5}]) == 0.25
+    assert train.apart([row], [{**row, "a/b": 4.0, "c/d": 2.0}]) == 0
+    for other in ([], [row, row], [{**row, "tokens": 8}], [{**row, "e/f": 1.0}]):
+        assert train.apart([row], other) == math.inf
+
+
+def test_the_small_plan_begins_anew_and_says_how_far_it_is_from_the_log(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "SMALL", replace(train.SMALL, batch=4, shape=dict(TINY)))
+    monkeypatch.setattr(train, "SMALL_STEPS", 2)
+    for _ in range(2):
+        train.small(tmp_path)
+        assert capsys.readouterr().out == "at most inf from the logged losses\n"
+    monkeypatch.setattr(train, "LOG", tmp_path / "log.jsonl")
+    train.LOG.write_text("".join(json.dumps(row) + "\n" for row in train.rows(tmp_path / "losses.jsonl")))
+    train.small(tmp_path)
+    assert capsys.readouterr().out == "at most 0.0000 from the logged losses\n"
