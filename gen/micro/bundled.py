@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from gen.errors import RecipeError
 
@@ -47,6 +47,11 @@ def folder(name: str) -> Path:
     return weights(NAMES[name])
 
 
+def manifest(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a checkpoint is, how it was trained, and what was measured of it."""
+    return dict(json.loads((weights(checkpoint) / "manifest.json").read_text(encoding="utf-8")))
+
+
 def trained_prompts(name: str = "micro") -> set[str]:
     """The `name@hash` of every prompt that a checkpoint was trained on; any other prompt is strange to it."""
-    return set(json.loads((folder(name) / "manifest.json").read_text(encoding="utf-8"))["prompts"])
+    return set(manifest(NAMES[name])["prompts"])
