@@ -90,15 +90,15 @@ def build(prompts: Prompts) -> PreTrainedTokenizerFast:
     found = {p for p in _fixed(prompts) | _sentences() | {*REPLIES, *PASSAGES} if len(p) > 1}
     passages = sorted(found, key=lambda p: (-len(p), p))  # the longest first, for the first that matches is taken
     base = Tokenizer(models.BPE())
-    base.pre_tokenizer = _pieces(WORDS)
+    base.pre_tokenizer = cut_along(WORDS)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     base.train_from_iterator(passages, trainers.BpeTrainer(vocab_size=256 + MERGES, initial_alphabet=alphabet,
                                                            show_progress=False))
     model: dict[str, Any] = json.loads(base.to_str())["model"]
-    tokens = [END, PAD, *ROLES.values(), *model["vocab"], *_bytes([*passages, *_vocabulary()])]
+    tokens = [END, PAD, *ROLES.values(), *model["vocab"], *bytes_of([*passages, *_vocabulary()])]
     vocab = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
     done = Tokenizer(models.BPE(vocab=vocab, merges=[tuple(m) for m in model["merges"]], ignore_merges=True))
-    done.pre_tokenizer = _pieces("|".join([*map(_escaped, passages), WORDS]))
+    done.pre_tokenizer = cut_along("|".join([*map(escaped, passages), WORDS]))
     done.decoder = decoders.ByteLevel()
     done.add_special_tokens([END, PAD, *ROLES.values()])
     return PreTrainedTokenizerFast(
@@ -106,19 +106,19 @@ def build(prompts: Prompts) -> PreTrainedTokenizerFast:
         clean_up_tokenization_spaces=False)
 
 
-def _pieces(pattern: str) -> pre_tokenizers.PreTokenizer:
+def cut_along(pattern: str) -> pre_tokenizers.PreTokenizer:
     """Cuts text along `pattern`, and writes the pieces in the byte alphabet."""
     level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(pattern), "isolated"), level])
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """A pattern of just this text, which ends no earlier than a word that it ends in."""
     literal = re.sub(r"([^\w\s<>\"',;:!%/-])", r"\\\1", text).replace("\n", r"\n")
     return literal + (r"(?!\p{L})" if text[-1].isalpha() else "")
 
 
-def _bytes(texts: Iterable[str]) -> list[str]:
+def bytes_of(texts: Iterable[str]) -> list[str]:
     """The texts in the byte alphabet of the vocabulary."""
     level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     return [level.pre_tokenize_str(t)[0][0] for t in texts]

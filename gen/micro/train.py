@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from gen.core import derive_seed, digest
@@ -30,6 +29,7 @@ from gen.errors import InputError
 from gen.micro import warm
 from gen.micro.corpus.example import Example
 from gen.micro.corpus.mixture import NAMES, examples
+from gen.micro.learning import Row, optimizers, reply_loss
 from gen.micro.tokenizer import build
 from gen.prompts import Prompts
 from gen.world import VERSION
@@ -68,8 +68,7 @@ LOG = Path(__file__).with_name("small.jsonl")
 
 class Trainer:
     def __init__(self, plan: Plan) -> None:
-        self.plan, self.prompts = plan, Prompts()
-        self.tokenizer: PreTrainedTokenizerFast = build(self.prompts)
+        self.plan, self.tokenizer = plan, self.vocabulary()
         torch.manual_seed(plan.seed)
         ends = {"eos_token_id": self.tokenizer.eos_token_id, "pad_token_id": self.tokenizer.pad_token_id}
         config = LlamaConfig(vocab_size=-(-len(self.tokenizer) // 64) * 64, bos_token_id=None, **ends, **plan.shape)
@@ -77,11 +76,17 @@ class Trainer:
         self.state: dict[str, Any] = {
             "step": 0, "begun": 0, "tokens": 0, "seconds": 0.0, "decay": None, "before": [],
             "vocabulary": digest(self.tokenizer.backend_tokenizer.to_str())}
-        inner = [p for n, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in n]
-        outer = [p for n, p in self.model.named_parameters() if p.ndim != 2 or "embed" in n]
-        self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(inner, lr=plan.rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(outer, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.0)]
+        self.optimizers = optimizers(self.model, plan.rate)
+
+    def vocabulary(self) -> PreTrainedTokenizerFast:
+        """The tokenizer of the model; called once, first of all."""
+        self.prompts = Prompts()
+        return build(self.prompts)
+
+    def drawn(self, rng: random.Random) -> list[Row]:
+        """The rows of the next step."""
+        source = examples(self.prompts, rng, self.state["step"] * self.plan.stride)
+        return [(e.prompt, *self.encode(e)) for e in (next(source) for _ in range(self.plan.batch))]
 
     def begin(self, folder: Path) -> None:
         """Begin with the weights of the shipped model in `folder`, and count on from its last step."""
@@ -107,14 +112,12 @@ class Trainer:
     def step(self) -> dict[str, float]:
         """One step on fresh examples; the mean loss per reply token of each prompt."""
         plan, rng = self.plan, random.Random(derive_seed(self.plan.seed, self.state["step"]))
-        source = examples(self.prompts, rng, self.state["step"] * plan.stride)
-        batch = sorted(((e.prompt, *self.encode(e)) for e in (next(source) for _ in range(plan.batch))),
-                       key=lambda row: len(row[1]))
+        batch = sorted(self.drawn(rng), key=lambda row: len(row[1]))
         losses: dict[str, list[float]] = defaultdict(list)
         size = math.ceil(plan.batch / plan.micro)
         for start in range(0, plan.batch, size):
             rows = batch[start : start + size]
-            each, loss = self.loss([r[1] for r in rows], [r[2] for r in rows])
+            each, loss = reply_loss(self.model, rows)
             (loss / plan.batch).backward()
             for (name, *_), value in zip(rows, each.tolist(), strict=True):
                 losses[name].append(value)
@@ -127,21 +130,6 @@ class Trainer:
         self.state["step"] += 1
         self.state["tokens"] += sum(len(ids) for _, ids, _ in batch)
         return {name: sum(v) / len(v) for name, v in losses.items()}
-
-    def loss(self, rows: list[list[int]], starts: list[int]) -> tuple[Tensor, Tensor]:
-        """Mean loss per reply token of each row, and the sum to minimise: rows count by the root of
-        their reply's length, so that one-word replies are not drowned by long ones. Padding stands on
-        the right, where causal attention keeps it out of sight."""
-        width = max(map(len, rows))
-        ids = torch.tensor([r + [self.tokenizer.pad_token_id] * (width - len(r)) for r in rows])
-        place = torch.arange(1, width)
-        mask = (place >= torch.tensor(starts)[:, None]) & (place < torch.tensor([len(r) for r in rows])[:, None])
-        hidden = self.model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
-        losses = torch.nn.functional.cross_entropy(
-            self.model.lm_head(hidden[mask]).float(), ids[:, 1:][mask], reduction="none")
-        owner, lengths = mask.nonzero()[:, 0], mask.sum(1)
-        each = torch.zeros(len(rows)).index_add(0, owner, losses) / lengths
-        return each.detach(), (each * lengths.sqrt()).sum() / 2
 
     def save(self, folder: Path) -> None:
         """Writes the checkpoint whole or not at all."""
@@ -170,6 +158,11 @@ class Trainer:
                 "steps": state["step"] - state["begun"], "tokens": state["tokens"],
                 "minutes": round(state["seconds"] / 60), "decay": state["decay"]}
 
+    def manifest(self) -> dict[str, Any]:
+        """What the model was trained on."""
+        return {"prompts": [self.prompts.get(n).ref for n in NAMES],
+                "seeds": "gen/recipes/seeds.jsonl holds instances kept out of training"}
+
     def export(self, folder: Path) -> None:
         """Weights in bf16, tokenizer, configuration and manifest: what ships, and nothing of this machine."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -179,11 +172,8 @@ class Trainer:
                                                    pad_token_id=self.tokenizer.pad_token_id)
         model.to(torch.bfloat16).save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
-        manifest = {
-            "prompts": [self.prompts.get(n).ref for n in NAMES], "world": VERSION,
-            "parameters": sum(p.numel() for p in self.model.parameters()),
-            "trainings": [*self.state["before"], self.training()], "plan": asdict(self.plan),
-            "seeds": "gen/recipes/seeds.jsonl holds instances kept out of training"}
+        manifest = {**self.manifest(), "world": VERSION, "parameters": sum(p.numel() for p in self.model.parameters()),
+                    "trainings": [*self.state["before"], self.training()], "plan": asdict(self.plan)}
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from gen.errors import InputError
 from gen.micro import train
 from gen.micro.corpus.mixture import NAMES, SAME, STAGES
+from gen.micro.learning import reply_loss
 from gen.micro.train import DECAY, Plan, Trainer, run
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,
@@ -81,9 +82,9 @@ def test_minutes_decide_when_the_rate_falls_and_the_end(tmp_path):
 
 def test_only_replies_are_learned_and_padding_changes_nothing():
     trainer = tiny()
-    rows = [[7, 8, 9, 10, 11], [7, 8, 9]]
-    both, _ = trainer.loss(rows, [2, 2])
-    alone = [trainer.loss([row], [2])[0].item() for row in rows]
+    rows = [("long", [7, 8, 9, 10, 11], 2), ("short", [7, 8, 9], 2)]
+    both, _ = reply_loss(trainer.model, rows)
+    alone = [reply_loss(trainer.model, [row])[0].item() for row in rows]
     assert both.tolist() == pytest.approx(alone, rel=1e-4)
 
 
