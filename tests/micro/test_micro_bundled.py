@@ -16,17 +16,20 @@ from gen.world import VERSION, check, parse
 
 
 def test_the_weights_are_small_and_whole():
-    names = {p.name for p in weights().iterdir()}
-    assert {"model.safetensors", "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "manifest.json"} <= names
-    assert sum(p.stat().st_size for p in weights().iterdir()) < 16 * 2**20
-    config = json.loads((weights() / "config.json").read_text())
-    assert config["architectures"] == ["LlamaForCausalLM"]
-    assert config["max_position_embeddings"] >= 1024
+    folders = [weights(checkpoint) for checkpoint in bundled.shipped()]
+    for folder in folders:
+        names = {p.name for p in folder.iterdir()}
+        assert {"model.safetensors", "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "manifest.json"} <= names
+        config = json.loads((folder / "config.json").read_text())
+        assert config["architectures"] == ["LlamaForCausalLM"]
+        assert config["max_position_embeddings"] >= 1024
+    assert sum(p.stat().st_size for folder in folders for p in folder.iterdir()) < 16 * 2**20
 
 
-def test_the_model_was_trained_on_the_prompts_as_they_are_now():
-    assert trained_prompts() == {Prompts().get(n).ref for n in NAMES}
-    assert json.loads((weights() / "manifest.json").read_text())["world"] == VERSION
+@pytest.mark.parametrize("checkpoint", bundled.shipped())
+def test_the_model_was_trained_on_the_prompts_and_the_world_as_they_are_now(checkpoint):
+    assert set(bundled.manifest(checkpoint)["prompts"]) == {Prompts().get(n).ref for n in NAMES}
+    assert bundled.manifest(checkpoint)["world"] == VERSION
 
 
 def test_a_prompt_edited_later_is_not_among_the_trained_ones(tmp_path):
@@ -71,8 +74,9 @@ def test_a_missing_checkpoint_is_said_to_be_missing(tmp_path, monkeypatch):
         weights("weak")
 
 
-def test_the_manifest_names_no_machine_and_no_moment():
-    text = (weights() / "manifest.json").read_text()
+@pytest.mark.parametrize("checkpoint", bundled.shipped())
+def test_the_manifest_names_no_machine_and_no_moment(checkpoint):
+    text = (weights(checkpoint) / "manifest.json").read_text()
     assert not re.search(r'"/|\d\d:\d\d|hostname|/home|/work|/tmp', text)
     assert all(training["tokens"] > 0 for training in json.loads(text)["trainings"])
 

@@ -11,13 +11,13 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from gen.core import Message
 from gen.micro import evaluate
 from gen.micro.bundled import shipped, weights
-from gen.micro.measure import likelihood
+from gen.micro.measure import levels, likelihood
 from gen.micro.measure.figures import balanced, wins
 from gen.micro.measure.model import Model
 from gen.micro.measure.rows import Row
 from gen.micro.measure.targets import TARGETS, reached
 from gen.prompts import Prompts
-from gen.world import check, parse
+from gen.world import LEVELS, check, families, held_out, parse, solve
 
 
 @pytest.mark.parametrize(("right", "wrong", "won"), [
@@ -30,12 +30,12 @@ def test_wins_are_pairs_in_which_the_right_one_scores_higher(right, wrong, won):
 
 def test_auc_and_balanced_accuracy_are_those_of_scikit_learn():
     rng = random.Random(0)
-    for levels in (3, 20, 10**6):  # many ties, some, none
-        scores = [rng.randrange(levels) / 7 for _ in range(200)]
-        truths = [rng.random() < 0.3 + score / levels for score in scores]
+    for steps in (3, 20, 10**6):  # many ties, some, none
+        scores = [rng.randrange(steps) / 7 for _ in range(200)]
+        truths = [rng.random() < 0.3 + score / steps for score in scores]
         right, wrong = ([s for s, t in zip(scores, truths, strict=True) if t is side] for side in (True, False))
         assert wins(right, wrong) / len(right) / len(wrong) == pytest.approx(roc_auc_score(truths, scores), abs=1e-12)
-        said = [score > levels / 14 for score in scores]
+        said = [score > steps / 14 for score in scores]
         shares = [sum(s is side for s, t in zip(said, truths, strict=True) if t is side) / n for side, n in ((True, len(right)), (False, len(wrong)))]
         assert balanced(shares) == pytest.approx(balanced_accuracy_score(truths, said), abs=1e-12)
 
@@ -144,6 +144,28 @@ def test_a_model_is_a_checkpoint_that_ships_or_a_folder(tmp_path, capsys, monkey
     assert "expected strong, weak or a folder with a config.json" in capsys.readouterr().err
     (tmp_path / "config.json").write_text("{}")
     assert evaluate.folder_of(str(tmp_path)) == tmp_path
+
+
+class Oracle:
+    """Answers every task of the world rightly, if it has so many clauses at most."""
+
+    def __init__(self, clauses):
+        self.clauses, self.asked = clauses, []
+
+    def reply(self, chats, sampling):
+        assert sampling.temperature == 0
+        tasks = [parse(*(chat[-1].content + "\n\n").split("\n\n")[:2]) for chat in chats]
+        self.asked += tasks
+        return [solve(t) if len(t.clauses) <= self.clauses else "?" for t in tasks]
+
+
+def test_answers_are_counted_by_level_and_at_the_first_level_by_family():
+    model = Oracle(2)
+    tables = levels.tables(model, Prompts(), random.Random(0), 2)
+    assert all(map(held_out, model.asked))
+    assert tables["answers by level"] == [Row(f"level {n}", 0 if n == 4 else 8, 8) for n in LEVELS]
+    assert tables["answers at level 1"] == [Row(name, 2, 2) for name in families()]
+    assert [t.family for t in model.asked[-2 * len(families()):]] == [f for f in families() for _ in range(2)]
 
 
 def test_drafts_and_own_samples_are_compared_in_both_ways(model):
