@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from gen.micro.corpus.example import Example, Made, ask
 from gen.prompts import Prompts
-from gen.world import FAMILIES, TRANSFORMS, Task, draw, equal, solve
+from gen.world import FAMILIES, TRANSFORMS, Task, draw, equal, graded, solve
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
     "evolve/constrain": ("add_demand", "ask_also", "add_step"),
@@ -73,10 +73,14 @@ def rewrite(prompts: Prompts, name: str, rng: random.Random) -> Made:
             return Made(Example(name, messages, reply(name, done[1])), (task, done[1]))
 
 
-def answer(prompts: Prompts, rng: random.Random, families: Sequence[str] = (), plain: bool = False) -> Made:
-    """A task and its ideal answer: of one of these families where some are named, and then unevolved where `plain`."""
+def answer(
+    prompts: Prompts, rng: random.Random, families: Sequence[str] = (), plain: bool = False, level: int = 0
+) -> Made:
+    """A task and its ideal answer: of one of these families where some are named, and then unevolved where `plain`; of
+    a level of the world where one is named."""
     family = rng.choice(families) if families else None
-    task = grown(rng, 0 if family and plain else rng.choice([0, 0, 0, 1, 2, 3]), family)
+    depth = 0 if family and plain else rng.choice([0, 0, 0, 1, 2, 3])
+    task = graded(rng, level, family) if level else grown(rng, depth, family)
     messages = ask(prompts.get("evolve/answer"), instruction=task.instruction, input=task.input)
     return Made(Example("evolve/answer", messages, solve(task)), (task,))
 

@@ -33,6 +33,7 @@ SLOW = ("filter", "tally", "name", "member", "count", "sort", "who", "what")
 """The families whose answers take long to learn, and those that take longest: they look things up."""
 SLOWEST = ("who", "what", "member", "who", "what", "member", "filter")
 LATER = (*UNSEEN, *UNSEEN, "box", "program", "total", "odd", "group", *SLOWEST)
+LAST = (*UNSEEN, *(("program", "total") * 5), *SLOWEST)
 """Those that came with version 2 of the world, the harder ones more often, and the slowest of the others."""
 
 
@@ -55,6 +56,8 @@ class Stage:
     """and which these are."""
     new: float = 0.0
     """Share of the examples that are of the other loops."""
+    graded: float = 0.0
+    """Share of the tasks to answer that are of levels 2 to 4 of the world, most of these of the last."""
 
     def weights(self) -> list[int]:
         own = {"evolve/answer": self.answer, "evolve/equal": self.equal, "evolve/complicate": self.complicate,
@@ -67,9 +70,10 @@ STAGES = (Stage(0, 35, 13, 9, 9, 7), Stage(800, 48, 28, 4, 4, 4), Stage(1200, 50
           Stage(3260, 68, 12, 3, 5, 4, slow=0.65, plain=True, families=SLOWEST),
           Stage(3880, 54, 18, 5, 7, 7, slow=0.5, plain=True, new=0.58),
           Stage(6507, 74, 6, 4, 5, 5, slow=0.6, plain=True, families=LATER, new=0.3),
-          Stage(7600, 60, 12, 5, 7, 7, slow=0.5, plain=True, families=LATER, new=0.5))
+          Stage(7600, 60, 12, 5, 7, 7, slow=0.5, plain=True, families=LATER, new=0.5),
+          Stage(7792, 80, 7, 3, 5, 5, slow=0.5, plain=True, families=LAST, new=0.38, graded=0.55))
 """Rewrites are learned first; then they make room for verdicts, and these for answers; then come the other loops, and
-from step 6507 on the families and words of version 2 of the world."""
+from step 6507 on the families and words of version 2 of the world, at the end with many clauses."""
 
 
 def example(prompts: Prompts, name: str, rng: random.Random, stage: Stage = STAGES[0]) -> Made:
@@ -79,6 +83,8 @@ def example(prompts: Prompts, name: str, rng: random.Random, stage: Stage = STAG
     if name == "evolve/equal":
         return evolve.comparison(prompts, rng)
     if name == "evolve/answer":
+        if rng.random() < stage.graded:
+            return evolve.answer(prompts, rng, level=rng.choice([2, 3, 4, 4, 4]))
         slow = stage.families if rng.random() < stage.slow else ()
         return evolve.answer(prompts, rng, slow, stage.plain)
     return evolve.rewrite(prompts, name, rng)
