@@ -38,6 +38,11 @@ WORDS = [
 FRAMES = ("Also explain how {}.", "Make sure that it covers {}.", "Show one case with {}.", "Compare it with {}.")
 
 
+BODIES = {"garbage": '{"choices": [', "empty": '{"choices": []}', "wrong": '[{"choices": 1}]', "nested": "[" * 200_000,
+          "odd": '{"choices": [{"message": {"content": 7}, "finish_reason": []}]}'}
+"""Replies with status 200 that answer nothing."""
+
+
 # -- what it answers: pure ------------------------------------------------------------------------
 
 
@@ -261,8 +266,21 @@ class App:
         if kind == "close":
             request.transport.close()
             return web.Response()
-        if kind == "garbage":
-            return web.Response(text='{"choices": [', content_type="application/json")
+        if kind in BODIES:
+            return web.Response(text=BODIES[kind], content_type="application/json")
+        if kind == "huge":
+            stream = web.StreamResponse()
+            await stream.prepare(request)
+            for _ in range(self.options.huge):
+                await stream.write(b"x" * 2**20)
+            return stream
+        if kind == "slow":
+            stream, text = web.StreamResponse(), json.dumps(chat(body, self.options)).encode()
+            await stream.prepare(request)
+            for start in range(0, len(text), 64):
+                await stream.write(text[start : start + 64])
+                await asyncio.sleep(0.02)
+            return stream
         if kind is not None:
             headers = {"Retry-After": self.options.retry_after} if kind in ("429", "503") else {}
             return web.json_response({"error": {"message": "it went wrong"}}, status=int(kind), headers=headers)
@@ -347,7 +365,8 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     flag("--delay-jitter", type=float, default=0, help="up to so many more, by the request's hash")
     flag("--slots", type=int, default=0, help="served at once; others wait")
     flag("--fail-rate", type=float, default=0, help="share of requests that fail, by their number")
-    flag("--fail-first", default="", help="what happens to the first ones: 500:2,429:1,close:1,garbage:1")
+    flag("--fail-first", default="", help="what happens to the first ones: 500:2,429:1,close:1,garbage:1 (or slow, huge, ...)")
+    flag("--huge", type=int, default=3, help="MiB of a huge reply")
     flag("--retry-after", default="0.1", help="header of 429 and 503")
     flag("--models", default="test-model")
     flag("--root", default="")

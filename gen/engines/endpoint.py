@@ -24,6 +24,8 @@ class Failed(Exception):
     """0 when there was no answer at all."""
     wait: float | None = None
     """Seconds that the server asked to wait."""
+    is_gone: bool = False
+    """Nobody was there, or the connection broke."""
 
 
 class Wait(NamedTuple):
@@ -50,6 +52,9 @@ class Endpoint:
     """When it was back."""
     lost: str = ""
     """Why it will not come back."""
+    is_doubted: bool = False
+    """It was gone: whatever answers there now may be another model."""
+    checking: asyncio.Lock = field(default_factory=asyncio.Lock)
     mend: Callable[[str], None] | None = None
     """Asks whoever looks after it to start it again, and says why; None: nobody does."""
     changed: Callable[[], None] = lambda: None
@@ -72,6 +77,7 @@ class Endpoint:
     def failed(self, failure: Failed) -> None:
         self.trouble = failure
         self.failures += failure.status != BUSY
+        self.is_doubted |= failure.is_gone
         self.tell("rests" if self.is_resting else "is asked again", failure.reason)
 
     def tell(self, what: str, why: str) -> None:

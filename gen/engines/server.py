@@ -67,6 +67,8 @@ class Server(Engine):
         self._no_chat = ""
         """Why the model cannot be asked as a chat model: what the server says to that."""
         self._transport: Transport | None = None
+        self._known: tuple[dict[str, Any], tuple[float, ...]] = {}, ()
+        """What the first server was when it was opened, and how likely it found the words of the probe."""
 
     def __repr__(self) -> str:
         hosts = ", ".join(urlsplit(url).netloc for url in self._urls)
@@ -170,20 +172,35 @@ class Server(Engine):
 
     async def _identify(self, transport: Transport) -> None:
         first, *others = transport.endpoints
-        ours, probe = await self._served_at(transport, first), await self._habits(transport, first)
+        self._known = await self._served_at(transport, first), await self._habits(transport, first)
         for other in others:
-            theirs, values = await self._served_at(transport, other), (await self._probe(transport, other, 1)).logprobs
-            differ = [f"{name} {ours[name]!r} against {theirs[name]!r}" for name in ours if ours[name] != theirs[name]]
-            if len(probe) != len(values) or any(abs(a - b) > NEAR for a, b in zip(probe, values, strict=True)):
-                differ.append(f"log-probabilities {probe} against {values} of the same prompt")
-            if differ:
+            if differ := await self._differences(transport, other):
                 raise RecipeError(
                     f"{first.name} and {other.name} do not serve the same: {'; '.join(differ)}; expected one model in "
                     "one version behind all --server; leave one out"
                 )
+        transport.identify = partial(self._recognise, transport)
+        ours, probe = self._known
         # Rounded to halves: each border of a rounding is one that the noise of hardware could cross.
         coarse = [round(value * 2) / 2 + 0.0 for value in probe]
         self.fingerprint = digest("server", ours, coarse, self._thinking, *([self._budget] if self._budget else []))
+
+    async def _differences(self, transport: Transport, other: Endpoint) -> list[str]:
+        """In what another URL differs from what the first one served when it was opened."""
+        ours, probe = self._known
+        theirs, values = await self._served_at(transport, other), (await self._probe(transport, other, 1)).logprobs
+        differ = [f"{name} {ours[name]!r} against {theirs[name]!r}" for name in ours if ours[name] != theirs[name]]
+        if len(probe) != len(values) or any(abs(a - b) > NEAR for a, b in zip(probe, values, strict=True)):
+            differ.append(f"log-probabilities {probe} against {values} of the same prompt")
+        return differ
+
+    async def _recognise(self, transport: Transport, endpoint: Endpoint) -> None:
+        """Raises RecipeError for a server that was gone and has come back as another."""
+        if differ := await self._differences(transport, endpoint):
+            raise RecipeError(
+                f"{endpoint.name}: came back as another model ({'; '.join(differ)}); what it answers would not be of "
+                "this run; start the one that was there, then give the same command again: it goes on where it stopped"
+            )
 
     async def _served_at(self, transport: Transport, endpoint: Endpoint) -> dict[str, Any]:
         """Model, root, context and version, as far as the server tells."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -35,6 +35,8 @@ STOP = {
 STRETCH = 8
 """A deadline is put off, while the server gets on, up to so many times its own length."""
 OPENING_TRIES = 3
+MOST_BYTES = 64 * 2**20
+"""Of a reply: more than any answer with its log-probabilities has."""
 CONNECT_S = 10.0
 
 
@@ -84,6 +86,8 @@ class Transport:
             headers={"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})},
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+        self.identify: Callable[[Endpoint], Awaitable[None]] | None = None
+        """Asks a URL whether it still serves the same; raises RecipeError where it does not."""
         self._time = asyncio.get_running_loop().time
         self._answered_at = self._time()
         for endpoint in self.endpoints:
@@ -111,7 +115,10 @@ class Transport:
         while True:
             endpoint = at or await self._pick(endpoint)
             try:
-                return await self._attempt(endpoint, method, path, data, seconds, read)
+                value = await self._attempt(endpoint, method, path, data, seconds, read)
+                if at is None and endpoint.is_doubted:
+                    await self._recognise(endpoint)
+                return value
             except Failed as failure:
                 attempts, since = attempts + 1, since or self._time()
                 endpoint.failed(failure)
@@ -124,6 +131,17 @@ class Transport:
                     raise self._unavailable(endpoint.name, f"{failure.reason}, {attempts} attempts", failure) from None
                 wait = self._delay(failure, attempts, at)
             await asyncio.sleep(wait)
+
+    async def _recognise(self, endpoint: Endpoint) -> None:
+        """Lets an answer count only if what gives it is what it was before it was gone. Raises RecipeError if it is
+        not, Failed if it is gone again."""
+        async with endpoint.checking:
+            if endpoint.is_doubted and self.identify:
+                try:
+                    await self.identify(endpoint)
+                except Unavailable as error:
+                    raise Failed(str(error)) from None
+            endpoint.is_doubted = False
 
     async def _pick(self, avoid: Endpoint | None) -> Endpoint:
         """The least loaded URL that is up, `avoid` only if it is the only one. Raises Unavailable."""
@@ -156,13 +174,13 @@ class Transport:
                 try:
                     url = endpoint.url + path
                     async with self._session.request(method, url, data=data, allow_redirects=False) as response:
-                        raw = await response.read()
+                        raw = await _body(response)
                 finally:
                     del endpoint.waiting[deadline]
         except TimeoutError:
             raise Failed(f"no answer within {self._time() - began:.3g} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise Failed(f"no connection ({type(error).__name__})") from None
+            raise Failed(f"no connection ({type(error).__name__})", is_gone=True) from None
         status = response.status
         if status == 200:
             try:
@@ -201,3 +219,14 @@ class Transport:
             f"{where}: {what} (patience: {self.limits.patience:g} s); expected an OpenAI-compatible server; {advice}, "
             "then give the same command again: it goes on where it stopped"
         )
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """The body of a reply. Raises Failed where it has no end."""
+    chunks, size = list[bytes](), 0
+    async for chunk in response.content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MOST_BYTES:
+            raise Failed(f"answered with more than {MOST_BYTES >> 20} MiB", response.status)
+    return b"".join(chunks)

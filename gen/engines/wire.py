@@ -91,7 +91,7 @@ def decode(raw: bytes) -> Mapping[str, Any]:
     """The JSON object of a body. Raises Unreadable."""
     try:
         value = json.loads(raw.decode("utf-8", "replace"))
-    except ValueError:
+    except (ValueError, RecursionError):  # lists within lists without end
         value = None
     if not isinstance(value, dict):
         raise Unreadable(f"{len(raw)} bytes that are no JSON object")

@@ -11,6 +11,7 @@ import pytest
 import serving
 
 from gen.core import Completion
+from gen.engines import transport
 from gen.engines.server import Server
 from gen.errors import RecipeError, Unavailable
 
@@ -39,6 +40,22 @@ def test_failures_are_asked_again_until_there_is_an_answer() -> None:
         assert len(server.requests("done")) == 1
     assert done.finish == "stop"
     assert took > 0.4, "both Retry-After were honoured"
+
+
+def test_what_answers_nothing_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a body without end, of which no more than the limit is read, and lists within lists."""
+    monkeypatch.setattr(transport, "MOST_BYTES", 2**20)
+    with serve(fail_first="empty:1,wrong:1,nested:1,odd:1,huge:1") as server:
+        (done,) = ask([server.url], question(), patience=20.0)
+        assert len(server.requests()) == 6
+    assert done.text
+
+
+def test_slow_bytes_are_waited_for() -> None:
+    with serve(fail_first="slow:1") as server:
+        (done,) = ask([server.url], question())
+        assert len(server.requests()) == 1
+    assert done.text
 
 
 def test_a_server_that_fails_often_loses_no_request() -> None:
@@ -80,6 +97,40 @@ def test_a_server_that_comes_back_is_asked_again() -> None:
 
     with serve() as first:
         assert asyncio.run(run(first.url, first.port)).text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, ""),
+        ({"probe_shift": 1.0}, "came back as another model .*log-probabilities .* against"),
+        ({"version": "2.0"}, "came back as another model .*version '1.0' against '2.0'"),
+        ({"models": "other-model"}, "does not serve --model 'test-model'"),
+    ],
+)
+def test_a_server_that_comes_back_as_another_model_stops_the_run(change: dict[str, Any], said: str) -> None:
+    """Also when it answers: nothing of what it says becomes a reply."""
+
+    async def run(url: str, port: int) -> list[Completion]:
+        engine = Server([url], "test-model", **QUICK | {"patience": 20.0})
+        await engine.open()
+        first.kill()
+        tasks = [asyncio.create_task(engine.complete(question(seed=n))) for n in range(4)]
+        await asyncio.sleep(0.3)
+        with serve(port=port, **change):
+            try:
+                return [await task for task in tasks]
+            finally:
+                [task.cancel() for task in tasks]
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await engine.close()
+
+    with serve() as first:
+        if said:
+            with pytest.raises(RecipeError, match=said):
+                asyncio.run(run(first.url, first.port))
+        else:
+            assert all(done.text for done in asyncio.run(run(first.url, first.port)))
 
 
 def test_no_server_beyond_patience_is_unavailable() -> None:
