@@ -71,7 +71,8 @@ STAGES = (Stage(0, 35, 13, 9, 9, 7), Stage(800, 48, 28, 4, 4, 4), Stage(1200, 50
           Stage(3880, 54, 18, 5, 7, 7, slow=0.5, plain=True, new=0.58),
           Stage(6507, 74, 6, 4, 5, 5, slow=0.6, plain=True, families=LATER, new=0.3),
           Stage(7600, 60, 12, 5, 7, 7, slow=0.5, plain=True, families=LATER, new=0.5),
-          Stage(7792, 80, 7, 3, 5, 5, slow=0.5, plain=True, families=LAST, new=0.38, graded=0.55))
+          Stage(7792, 80, 7, 3, 5, 5, slow=0.5, plain=True, families=LAST, new=0.38, graded=0.55),
+          Stage(8051, 80, 7, 3, 5, 18, slow=0.5, plain=True, families=LAST, new=0.38, graded=0.55))
 """Rewrites are learned first; then they make room for verdicts, and these for answers; then come the other loops, and
 from step 6507 on the families and words of version 2 of the world, at the end with many clauses."""
 
