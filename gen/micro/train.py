@@ -226,11 +226,13 @@ def apart(found: list[dict[str, float]], logged: list[dict[str, float]]) -> floa
     return max(abs(mean(a) - mean(b)) for a, b in zip(found, logged, strict=True))
 
 
-def small(folder: Path) -> None:
-    """Trains the small plan from the beginning and says how far it is from what was logged."""
+def small(folder: Path, *, record: bool = False) -> None:
+    """Trains the small plan from the beginning and says how far it is from what was logged; or logs it instead."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "losses.jsonl").unlink(missing_ok=True)
     run(Trainer(SMALL), folder, SMALL_STEPS, None, log=1)
+    if record:
+        LOG.write_text("".join(json.dumps(row) + "\n" for row in rows(folder / "losses.jsonl")), encoding="utf-8")
     sys.stdout.write(f"at most {apart(rows(folder / 'losses.jsonl'), rows(LOG)):.4f} from the logged losses\n")
 
 
@@ -245,11 +247,12 @@ def main() -> None:
     parser.add_argument("--export", type=Path, help="write the shipped form of the checkpoint there, without training")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--small", action="store_true", help="the small plan, compared with its logged losses")
+    parser.add_argument("--record", action="store_true", help="with --small, after a change of the recipe: log anew")
     args = parser.parse_args()
     args.out = args.out or Path("training") / ("small" if args.small else "micro")
     torch.set_num_threads(args.threads)
     if args.small:
-        return small(args.out)
+        return small(args.out, record=args.record)
     going = (args.out / "checkpoint.pt").exists()
     trainer = Trainer.load(args.out) if going else Trainer(Plan(rate=args.rate, batch=args.batch))
     if args.begin and not going:

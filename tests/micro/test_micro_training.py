@@ -114,13 +114,13 @@ def test_the_small_plan_trains_as_it_was_logged_through_all_stages_and_another_r
     assert len(logged) == train.SMALL_STEPS
     seen = {name for row in logged for name in row if "/" in name}
     assert seen <= set(NAMES) - set(SAME)
-    assert len(seen) > 0.9 * len(NAMES)
+    assert len(seen) > 0.75 * len(NAMES)
     assert train.SMALL_STEPS * train.SMALL.stride > STAGES[-1].start
     for plan, alike in ((train.SMALL, True), (replace(train.SMALL, rate=1.1 * train.SMALL.rate), False)):
         folder = tmp_path / f"{plan.rate}"
         run(Trainer(plan), folder, train.SMALL_STEPS, None, log=1)
         apart = train.apart(train.rows(folder / "losses.jsonl"), logged)
-        assert apart < math.inf, "prompts, world or mixture have changed: train --small, and copy its losses without seconds to gen/micro/small.jsonl"
+        assert apart < math.inf, "prompts, world or mixture have changed: python -m gen.micro.train --small --record --threads 1"
         assert (apart < TOLERANCE) is alike
 
 
@@ -139,6 +139,8 @@ def test_the_small_plan_begins_anew_and_says_how_far_it_is_from_the_log(tmp_path
         train.small(tmp_path)
         assert capsys.readouterr().out == "at most inf from the logged losses\n"
     monkeypatch.setattr(train, "LOG", tmp_path / "log.jsonl")
-    train.LOG.write_text("".join(json.dumps(row) + "\n" for row in train.rows(tmp_path / "losses.jsonl")))
+    train.small(tmp_path, record=True)
+    assert "seconds" not in train.LOG.read_text()
+    capsys.readouterr()
     train.small(tmp_path)
     assert capsys.readouterr().out == "at most 0.0000 from the logged losses\n"
