@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check prove bench clean
 
 demo: .venv/gen
 	$(BIN)/gen evolve --rounds 3
@@ -11,6 +11,10 @@ test: .venv/test .vllm/test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto
+
+# whether loops and gates make better data in the micro-world: hours, for the night; killed, it goes on
+prove: .venv/gen
+	$(BIN)/gen prove --out prove --page docs/micro-world.md
 
 # the inner loop: under a minute
 check: .venv/test

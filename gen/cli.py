@@ -23,6 +23,7 @@ VERBS = {
     "export": "write the dataset in a trainer's format: to a file, a dataset folder, the hub",
     "estimate": "what a run will cost, before it is begun: calls, tokens, time, bytes",
     "doctor": "what is installed, which GPUs, models and servers are here, and what is missing",
+    "prove": "whether loops and gates make better data, in a small world where every answer can be checked",
     "evol-stop": "which round of a finished run to train on, by a score of your own",
     "score": "a score of every row of any dataset, such as IFD",
     "auto-evol": "improve an evolving method on a few seeds, for `gen evolve` to use (Auto Evol-Instruct)",
@@ -33,7 +34,7 @@ VERBS = {
 MODULES = {
     "run": "run", "regate": "run", "show": "look", "funnel": "look", "export": "export", "doctor": "doctor",
     "estimate": "estimate", "score": "score", "serve": "serve", "auto-evol": "auto_evol", "compare": "compare",
-    "evol-stop": "evol_stop",
+    "evol-stop": "evol_stop", "prove": "prove",
 }  # fmt: skip
 """The module of `gen.commands` where a verb lives; the others are in `parts`."""
 

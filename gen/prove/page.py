@@ -65,7 +65,12 @@ def losers(effects: Mapping[str, Any]) -> list[str]:
 def _tables(checkpoint: str, groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterable[str]:
     for group, rows in groups.items():
         yield f"## {group}, {checkpoint} checkpoint\n"
-        yield table(tuple(rows[0]), (tuple(shown(name, value) for name, value in row.items()) for row in rows))
+        telling_rows, idle = telling(rows)
+        names = columns(telling_rows)
+        yield table([HEADS.get(name, name) for name in names],
+                    ([shown(name, row.get(name)) for name in names] for row in telling_rows))
+        if idle:
+            yield f"Dropped nothing: {', '.join(idle)}.\n"
 
 
 def _settings(settings: Mapping[str, Any]) -> Iterable[str]:
@@ -80,7 +85,26 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {line} |" for line in lines) + "\n"
 
 
-SHARES = ("right", "valid", "student", "coverage", "new", "tuning", "unseen")
+HEADS = {"candidates": "cand.", "difficulty": "diff.", "families": "fam.", "constraints": "rules",
+         "calls_per_right": "calls/right", "tokens_per_right": "tokens/right"}  # fmt: skip
+"""Columns that are called shorter than the figures of results.json."""
+
+
+def telling(rows: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """The rows that say something, and the names of gates that keep all that no gate does: these, and their controls,
+    are that row again."""
+    every = next((row["kept"] for row in rows if row["name"] == "no gate"), None)
+    idle = [row["name"] for row in rows if row["kept"] == every and row["name"] != "no gate"]
+    return [row for row in rows if row["name"] not in idle], [name for name in idle if ", " not in name]
+
+
+def columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The figures that some row has."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [name for name in names if any(row.get(name) is not None for row in rows)]
+
+
+SHARES = ("right", "valid", "student", "coverage", "arguments", "clauses", "new", "tuning", "unseen")
 
 
 def signed(figure: str, value: float) -> str:

@@ -51,4 +51,4 @@ def test_losers_and_failures_are_shown():
     text = page({"effects": effects, "checkpoints": {"strong": {"groups": {"gates": rows}}}, "settings": {"k": 1}})
     assert "for the worse: exact over matched (right)." in text
     assert "Failed: exact alone." in text
-    assert "| none | 3 | 50.0% | - |" in text
+    assert "| none | 3 | 50.0% |" in text
