@@ -37,6 +37,7 @@ def both(tmp_path, monkeypatch):
     for name, figures in (("strong", FIGURES), ("weak", {"verdicts": {"equal pairs": [50, 50], "unequal pairs": [45, 50]}})):
         folder = Path(shutil.copytree(bundled.weights(), tmp_path / name))
         told = bundled.manifest("strong") | {"world": VERSION, "evaluation": figures, "targets": reached(figures)}
+        told["trainings"].append({"began with": "the weights before", "prompts": 40, "steps": 2600, "tokens": 12345678, "minutes": 61})
         (folder / "manifest.json").write_text(json.dumps(told))
     for name in ("strong", "weak"):
         monkeypatch.setitem(bundled.FOLDERS, name, str(tmp_path / name))
@@ -52,6 +53,7 @@ def test_both_checkpoints_stand_side_by_side_and_what_is_missed_is_said():
     assert "| answers by level | strong | weak |\n|---|---|---|\n| level 1 | 90% of 200 | - |\n" in text
     assert "**strong** (`--model micro`, the default; 7.0 MB) and **weak** (`--model micro-weak`; 7.0 MB)." in text
     assert "The weak checkpoint is what a third of the steps" in text
+    assert text.count("| the weights before | 40 | 2,600 | 12,345,678 | 61 |") == 2
     assert "which is now at version" not in text
     assert text.count("not measured |") == 2 * len(TARGETS) - 4
 
