@@ -33,8 +33,9 @@ SLOW = ("filter", "tally", "name", "member", "count", "sort", "who", "what")
 """The families whose answers take long to learn, and those that take longest: they look things up."""
 SLOWEST = ("who", "what", "member", "who", "what", "member", "filter")
 LATER = (*UNSEEN, *UNSEEN, "box", "program", "total", "odd", "group", *SLOWEST)
-LAST = (*UNSEEN, *(("program", "total") * 5), *SLOWEST)
 """Those that came with version 2 of the world, the harder ones more often, and the slowest of the others."""
+LAST = (*UNSEEN, *(("program", "total") * 5), *SLOWEST)
+"""Those of the last stages, in which arithmetic weighs most."""
 
 
 @dataclass(frozen=True, slots=True)
