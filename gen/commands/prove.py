@@ -38,11 +38,11 @@ class Prove:
     """Runs of the group `loops`."""
     seeds: int = 8
     """Students of each configuration, and sets of what chance chooses."""
-    k: int = 128
+    k: int = 100
     """Samples that a student sees."""
-    seed_tasks: int = 400
+    seed_tasks: int = 320
     """Held-out tasks that loops begin with: half of families looked at in tuning, half of others."""
-    test_tasks: int = 200
+    test_tasks: int = 300
     """Held-out tasks that students answer."""
     quick: Switch = False
     """Two minutes: the strong checkpoint, few tasks, no loop but evolve, two students each."""

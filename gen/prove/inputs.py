@@ -21,6 +21,8 @@ from gen.world.pages import Page, page
 
 SEED, TEST, DRAFT, PAGE = 1, 2, 3, 4
 """Seeds of what is drawn."""
+TESTED = LEVELS[:2]
+"""Levels of tests: of harder ones students answer none, whatever they learned."""
 TRIES = 200
 """Draws of a task: one in eight is held out."""
 PARAGRAPHS, FURNITURE = 3, 5
@@ -43,13 +45,15 @@ class Inputs:
         return digest([[t.instruction, t.input] for t in (*self.seeds, *self.tests)])
 
 
-def graded_tasks(count: int, seed: int, avoid: Iterable[str] = ()) -> list[Task]:
+def graded_tasks(
+    count: int, seed: int, avoid: Iterable[str] = (), levels: Sequence[int] = LEVELS,
+) -> list[Task]:
     """`count` held-out tasks, none like another or one of `avoid` (keys): one of a tuning family, one of an unseen one
     in turn, the families of each in turn, of each family the levels in turn; where a family has no more, the next."""
     rng, seen, found = random.Random(seed), set(avoid), list[Task]()
     for at in range(count):
         names, place = (TUNING, UNSEEN)[at % 2], at // 2
-        level = LEVELS[(place % len(names) + place // len(names)) % len(LEVELS)]
+        level = levels[(place % len(names) + place // len(names)) % len(levels)]
         turns = (names[(place + shift) % len(names)] for shift in itertools.count())
         task = next(filter(None, (_new(rng, level, family, seen) for family in turns)))
         seen.add(key(task))
@@ -72,7 +76,7 @@ def prepare(folder: Path, seeds: int, tests: int) -> Inputs:
     """Draws everything and writes the files, if they are not there as they should be."""
     folder.mkdir(parents=True, exist_ok=True)
     asked = graded_tasks(seeds, SEED)
-    inputs = Inputs(folder, asked, graded_tasks(tests, TEST, map(key, asked)))
+    inputs = Inputs(folder, asked, graded_tasks(tests, TEST, map(key, asked), TESTED))
     few, rng = asked[: max(1, seeds // 2)], random.Random(DRAFT)
     drafts = [(right if at % 4 < 2 else wrong)(task, rng).text for at, task in enumerate(few)]
     _write(folder / "tasks.jsonl", map(_row, asked))

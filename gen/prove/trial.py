@@ -20,6 +20,10 @@ from gen.prove.students import School
 
 TABLES = ("rounds", "gates", "selection", "loops")
 """Groups of configurations."""
+WORTH = 0.98
+"""Gates that keep more than this share of the candidates have no students of their own."""
+SPARED = ("rounds/1 alone", "loops/answers for SelFee", "loops/revised answers")
+"""Configurations without students."""
 Rows = list[dict[str, Any]]
 
 
@@ -114,7 +118,7 @@ class Trial:
     def teach(self) -> Iterator[tuple[str, Rows]]:
         """Students of every configuration; each group with its rows, once all of its students are taught."""
         for group in TABLES:
-            found = [config for config in self.configs.values() if config.group == group]
+            found = [c for c in self.configs.values() if c.group == group and self._teaches(c)]
             for at, config in enumerate(found, 1):
                 before = self.school.trained
                 self.students[config.path] = self.school.accuracies(config, self.seeds)
@@ -122,6 +126,14 @@ class Trial:
                     self.tell(f"{self.checkpoint}: {new} students of {config.path} ({at} of {len(found)} in {group})")
             if found:
                 yield group, self.rows(group)
+
+    def _teaches(self, config: Config) -> bool:
+        """Whether students of it are worth their time: not of gates that drop nearly nothing, which are no gate again,
+        nor of what is there for another comparison."""
+        if config.group == "gates" and "default gate" not in config.name:
+            every = len(self.configs["gates/no gate"].all())
+            return config.name == "no gate" or len(config.draw(0)) < WORTH * every
+        return config.path not in SPARED
 
     def results(self) -> dict[str, Any]:
         groups = {group: rows for group in TABLES if (rows := self.rows(group))}

@@ -53,6 +53,7 @@ def test_inputs_are_held_out_and_spread_over_families_and_levels(tasks):
 def test_tests_are_no_seeds_and_the_same_files_are_written_again(tmp_path):
     inputs = prepare(tmp_path, 26, 26)
     assert not {key(t) for t in inputs.seeds} & {key(t) for t in inputs.tests}
+    assert max(map(difficulty, inputs.tests)) < max(map(difficulty, inputs.seeds)), "students are asked easier ones"
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     prepare(tmp_path, 26, 26)
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
