@@ -78,7 +78,7 @@ def test_from_the_last_stage_on_every_prompt_of_the_mixture_is_learned_and_each_
     made = list(itertools.islice(examples(PROMPTS, random.Random(0), STAGES[-1].start), 4000))
     assert {e.prompt for e in made} == {*EVOLVE, *NEW}
     assert set(NEW) | {"refine/draft", "selfee/answer"} == {*MAKERS, *SAME}
-    assert 0.57 < sum(e.prompt in EVOLVE for e in made) / len(made) < 0.67
+    assert 0.43 < sum(e.prompt in EVOLVE for e in made) / len(made) < 0.53
     chats = {n for n in PROMPTS.names() if not PROMPTS.get(n).raw}
     assert set(NAMES) <= chats  # a prompt that comes later is strange to the model until it is taught
 

@@ -21,8 +21,8 @@ NEW: Mapping[str, int] = {
     "code/constrain": 1, "code/rare_requirement": 1, "code/reason": 1, "code/complexity": 1, "code/erroneous_code": 2,
     "code/answer": 3, "code/tests": 1, "auto_evol/apply": 5, "auto_evol/analyse": 7, "auto_evol/optimise": 1,
     "backtranslate/invert": 17, "extract/whole": 4, "extract/sentence": 2, "extract/keywords": 2,
-    "curate/assistant": 22, "curate/additive": 16, "curate/score": 1, "refine/feedback": 32, "refine/rewrite": 14,
-    "refine/fused": 26, "selfee/critique": 34, "selfee/critique_gold": 18, "selfee/revise": 4,
+    "curate/assistant": 24, "curate/additive": 28, "curate/score": 1, "refine/feedback": 46, "refine/rewrite": 14,
+    "refine/fused": 26, "selfee/critique": 40, "selfee/critique_gold": 24, "selfee/revise": 4,
     "selfee/revise_minimal": 10}
 """How often the prompts of the other loops occur among these. Those that send a task as it is are asked as
 evolve/answer is, and need no examples of their own."""
@@ -73,7 +73,8 @@ STAGES = (Stage(0, 35, 13, 9, 9, 7), Stage(800, 48, 28, 4, 4, 4), Stage(1200, 50
           Stage(6507, 74, 6, 4, 5, 5, slow=0.6, plain=True, families=LATER, new=0.3),
           Stage(7600, 60, 12, 5, 7, 7, slow=0.5, plain=True, families=LATER, new=0.5),
           Stage(7792, 80, 7, 3, 5, 5, slow=0.5, plain=True, families=LAST, new=0.38, graded=0.55),
-          Stage(8051, 80, 7, 3, 5, 18, slow=0.5, plain=True, families=LAST, new=0.38, graded=0.55))
+          Stage(8051, 80, 7, 3, 5, 18, slow=0.5, plain=True, families=LAST, new=0.38, graded=0.55),
+          Stage(8741, 72, 6, 3, 6, 22, slow=0.5, plain=True, families=LAST, new=0.52, graded=0.55))
 """Rewrites are learned first; then they make room for verdicts, and these for answers; then come the other loops, and
 from step 6507 on the families and words of version 2 of the world, at the end with many clauses."""
 
