@@ -19,7 +19,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 from gen.core import derive_seed
-from gen.micro.learning import Row, optimizers, reply_loss
+from gen.micro.learning import Row, reply_loss
 from gen.world import Task, check
 
 STEPS = 48
@@ -84,16 +84,13 @@ def taught(lessons: Sequence[Lesson], seed: int, base: Path | None = None) -> St
         raise ValueError("a student needs at least one lesson")
     model, tokenizer = _loaded(base or folder())
     model = deepcopy(model).train()
-    ways = optimizers(model, RATE)
+    way = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     with _one_thread():
         for at, rows in enumerate(steps([_row(lesson, tokenizer) for lesson in lessons], seed)):
-            for optimizer in ways:
-                for group in optimizer.param_groups:
-                    group["lr"] = RATE * min(1.0, (at + 1) / WARMUP) * (1 - 0.95 * at / STEPS)
             _step(model, sorted(rows, key=lambda row: len(row[1])))
-            for optimizer in ways:
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
+            way.param_groups[0]["lr"] = RATE * min(1.0, (at + 1) / WARMUP) * (1 - 0.95 * at / STEPS)
+            way.step()
+            way.zero_grad(set_to_none=True)
     return Student(model.eval(), tokenizer)
 
 
