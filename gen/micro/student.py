@@ -1,7 +1,21 @@
 """A student, with which the value of data is measured: the base model, fine-tuned on lessons alone, and asked.
 
 All students begin with the same weights, make the same `STEPS` steps of exactly `TOKENS` tokens each, and know nothing
-of tasks but their lessons; so what they get right afterwards is owed to these."""
+of tasks but their lessons; so what they get right afterwards is owed to these.
+
+The instrument was tried before it was used (`python -m gen.micro.measure.students`): 8 paired seeds, 312 held-out
+questions of levels 1 to 3 of all families, 5.2 s of one core a student. Right answers, and by how much they differ from
+those of 200 ideal lessons (95 % interval, Student's t):
+
+    200 ideal lessons   35.5 %
+    10 % wrong          33.0 %   - 2.5  [ -4.5,  -0.4]       100 lessons   30.5 %   -5.0  [-6.7, -3.2]
+    30 % wrong          29.0 %   - 6.5  [ -7.8,  -5.2]       400 lessons   39.8 %   +4.3  [+1.6, +7.0]
+    50 % wrong          25.3 %   -10.2  [-12.8,  -7.5]       800 lessons   41.6 %   +6.1  [+2.7, +9.6]
+    6 of 26 families    26.2 %   - 9.3  [-10.2,  -8.4]
+
+So it sees wrong answers, how many there are, too few lessons and missing families, and 800 lessons are not its ceiling.
+Its range is narrow, about 25 to 42 %, and intervals reach one to three points to each side. Families
+of arithmetic and looking up (total, replace, who, box, program) stay at 2 in 12 or below: it is nearly blind there."""
 
 from __future__ import annotations
 
