@@ -26,6 +26,8 @@ from gen.errors import EngineError, RecipeError
 log = logging.getLogger("gen.engines.local")
 FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.py"]
 """What a checkpoint is made of; code is run with trust_remote_code only."""
+NOTES = "manifest.json"
+"""What the bundled model's folder says of its training and its figures: it answers the same whatever stands there."""
 
 
 UNFIT = (TemplateError, UnicodeError, TypeError)
@@ -189,7 +191,7 @@ class Local:
         if device == "cpu" and model.num_parameters() < 50_000_000:
             torch.set_num_threads(1)  # more save little here, and cost a factor of ten where the cores are busy
         content = []
-        for file in sorted(file for pattern in FILES for file in folder.glob(pattern)):
+        for file in sorted(file for pattern in FILES for file in folder.glob(pattern) if file.name != NOTES):
             with file.open("rb") as stream:
                 content.append((file.name, hashlib.file_digest(stream, "sha256").hexdigest()))
         # the kind of device decides replies too: its generator draws other numbers

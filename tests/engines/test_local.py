@@ -521,6 +521,8 @@ def test_the_fingerprint_follows_the_content_and_not_the_path(folder, tmp_path):
     assert fingerprint(copy) == original
     assert fingerprint(folder, thinking="on") != original
     assert fingerprint(folder, dtype="bfloat16") != original
+    (copy / "manifest.json").write_text("{}")
+    assert fingerprint(copy) == original
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 1e-5}))
     assert fingerprint(copy) != original
