@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import quantiles
 from typing import Any
 
 from gen import catalog
@@ -14,17 +15,21 @@ from gen.pool import Pool, of_stage
 from gen.recipe import FILTER_KINDS
 from gen.sections import Budget
 
-GATES: dict[str, tuple[str, ...]] = {**{name: (name,) for name in GATE}, "default gate": GATE}
-"""Each filter of the default gate alone, and all of it."""
+TUNED = "ifd, tuned"
+GATES: dict[str, tuple[str, ...]] = {
+    **{name: (name,) for name in GATE}, "default gate": GATE, "rouge": ("rouge",), TUNED: ("ifd",)}
+"""Each filter of the default gate alone, and all of it; ROUGE-L, which is not in it; and IFD up to what three quarters
+of the candidates of the tuning families have, a bound that the unseen families had no part in."""
 FIRST = 2
 """Number of the first of these gates in the pool; 1 is that of the run itself."""
 
 
-def kept_by(name: str, pool: Pool) -> list[Sample]:
-    """What a gate of GATES keeps. Its verdicts are stored under a number of its own (`gen funnel DIR --gate-run N`);
-    they go on where an earlier process left off."""
+def kept_by(name: str, pool: Pool, tuning: Sequence[Sample]) -> list[Sample]:
+    """What a gate of GATES keeps; `tuning` are the candidates by which it may be tuned. Its verdicts are stored under a
+    number of its own (`gen funnel DIR --gate-run N`); they go on where an earlier process left off."""
     number = FIRST + [*GATES].index(name)
-    gate = Gate([filter_of(one) for one in GATES[name]])
+    bound = {"max": quantiles(ifd_of(tuning, pool).values(), n=4)[2]} if name == TUNED else {}
+    gate = Gate([filter_of(one, **bound) for one in GATES[name]])
     record = Record(gate, pool, pool.state(of_stage("fingerprints", 0), {}))
     admission = Admission(gate, number, Budget(), record)
     admission.restore(pool)
@@ -35,9 +40,9 @@ def kept_by(name: str, pool: Pool) -> list[Sample]:
     return list(pool.kept(number))
 
 
-def filter_of(name: str) -> Any:
-    """With its default parameters."""
-    return catalog.load(name, *FILTER_KINDS)()
+def filter_of(name: str, **parameters: Any) -> Any:
+    """With its default parameters but for these."""
+    return catalog.load(name, *FILTER_KINDS)(**parameters)
 
 
 def ifd_of(samples: Sequence[Sample], pool: Pool) -> dict[str, float]:

@@ -24,7 +24,9 @@ def page(results: Mapping[str, Any] | None) -> str:
 
 
 def _predictions(found: Sequence[Outcome]) -> Iterable[str]:
-    yield "Written down before anything was measured (`gen/prove/predictions.toml`), and not changed since.\n"
+    yield ("Written down before anything was measured (`gen/prove/predictions.toml`), and not changed since; those "
+           "marked *later* came when the first tables of the strong checkpoint had been seen, and before their own "
+           "figures had been.\n")
     yield table(("by", "prediction", "decided by", "outcome", "the papers"), (
         (o.prediction.by, o.prediction.claim, "<br>".join(dict.fromkeys(map(_asked, o.prediction.bounds))),
          "<br>".join([VERDICTS[o.true], *(f"{c}: {b.figure} {signed(b.figure, v)}" for c, b, v in o.found

@@ -28,7 +28,7 @@ class Bound:
 class Prediction:
     name: str
     by: str
-    """`issue`, or `ours`."""
+    """`issue`, `ours`, or `later`: written down when the first tables had been seen, before these figures were."""
     claim: str
     on: tuple[str, ...]
     """The checkpoints on which all bounds must hold."""

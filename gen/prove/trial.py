@@ -105,9 +105,10 @@ class Trial:
 
     def _gates(self, pool: Pool, names: Names) -> Iterator[Config]:
         proposed, cost = loops.proposed(pool, 0), cost_of(pool)
+        tuning = [m.sample for m in names.all if m.group == "tuning"]
         yield Config("gates", "no gate", proposed, (names.all,), cost)
         for gate in GATES:
-            kept = [names.by_id[sample.id] for sample in kept_by(gate, pool)]
+            kept = [names.by_id[sample.id] for sample in kept_by(gate, pool, tuning)]
             yield Config("gates", gate, proposed, (kept,), cost)
             same = range(self.seeds)
             yield Config("gates", f"{gate}, random", proposed,
