@@ -17,13 +17,13 @@ def bin_of(words: int) -> int:
     return max(0, bisect_right(BINS, words) - 1)
 
 
-def shuffled(found: Sequence[Made], seed: int) -> list[Made]:
+def shuffled(found: Sequence[Made], seed: int, order: str = "order") -> list[Made]:
     """In the order of this seed: a task has one place among all tasks, whatever others are there and whatever its
     answer is, so that the same tasks come first before an answer is mended and after."""
 
     def place(one: Made) -> tuple[str, str]:
         sample = one.sample
-        return digest("order", seed, sample.lineage.root, sample.instruction, sample.input), sample.id
+        return digest(order, seed, sample.lineage.root, sample.instruction, sample.input), sample.id
 
     return sorted(found, key=place)
 
@@ -33,9 +33,10 @@ def random_drop(found: Sequence[Made], count: int, seed: int) -> list[Made]:
 
 
 def matched(found: Sequence[Made], kept: Sequence[Made], seed: int) -> list[Made]:
-    """As many of each length bin as `kept`, which are some of `found`, has."""
+    """As many of each length bin as `kept`, which are some of `found`, has. In an order of its own: by that of lessons,
+    the first k would be drawn before any bin is full, and be no match."""
     room, drawn = Counter(bin_of(m.words) for m in kept), list[Made]()
-    for one in shuffled(found, seed):
+    for one in shuffled(found, seed, "matched"):
         if room[bin_of(one.words)]:
             room[bin_of(one.words)] -= 1
             drawn.append(one)

@@ -54,11 +54,14 @@ class School:
             self.file.write_text(whole, encoding="utf-8")
         self.done = {row["digest"]: row["right"] for row in map(json.loads, whole.splitlines())}
 
-    def lessons(self, config: Config, seed: int) -> list[Made] | None:
-        """Exactly k of what is kept, none of them a test, by the order of the seed; None where there are fewer."""
+    def fit(self, found: Sequence[Made]) -> list[Made]:
+        """Those that may be lessons: they have an answer, and are no test."""
         tests = {key(task) for task in self.tests}
-        fit = (m for m in config.draw(seed) if m.key not in tests and (m.sample.response or "").strip())
-        found = shuffled(list(fit), seed)[: self.k]
+        return [m for m in found if m.key not in tests and (m.sample.response or "").strip()]
+
+    def lessons(self, config: Config, seed: int) -> list[Made] | None:
+        """Exactly k of what is kept and fit, by the order of the seed; None where there are fewer."""
+        found = shuffled(self.fit(config.draw(seed)), seed)[: self.k]
         return found if len(found) == self.k else None
 
     def right(self, config: Config, seed: int) -> list[bool] | None:

@@ -91,11 +91,11 @@ class Trial:
             if "gates" in self.only:
                 yield "gates", [*self._gates(pool, names)]
             if "selection" in self.only:
-                ifd = ifd_of([m.sample for m in names.all], pool)
+                fit, ifd = self.school.fit(names.all), ifd_of([m.sample for m in names.all], pool)
                 proposed, cost, k = loops.proposed(pool, 0), cost_of(pool), self.school.k
                 yield "selection", [
                     Config("selection", name, proposed, tuple(
-                        chosen(name, names.all, ifd, k, seed) for seed in range(self.seeds)), cost)
+                        chosen(name, fit, ifd, k, seed) for seed in range(self.seeds)), cost)
                     for name in CHOICES]
 
     def _rounds(self, pool: Pool, names: Names, name: str, span: Sequence[int]) -> Config:

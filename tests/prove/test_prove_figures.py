@@ -63,6 +63,15 @@ def test_the_matched_control_has_as_many_of_each_bin_as_the_gate_keeps():
     assert len(controls.random_drop(found, 18, 0)) == 18
 
 
+def test_the_first_lessons_of_a_matched_control_have_its_lengths():
+    """Of 100 short and 100 long ones a gate keeps 10 short and 90 long: among 20 lessons 2 are short, not 10."""
+    found = [one(f"s{i}", 1 + 12 * (i % 2)) for i in range(200)]
+    kept = [m for m in found if m.words == 1][:10] + [m for m in found if m.words == 13][:90]
+    first = [controls.shuffled(controls.matched(found, kept, seed), seed)[:20] for seed in range(30)]
+    short = [sum(m.words == 1 for m in lessons) for lessons in first]
+    assert sum(short) / len(short) == pytest.approx(2, abs=0.9)
+
+
 def test_a_sample_has_one_place_whatever_others_are_there():
     found = [one(f"s{i}") for i in range(30)]
     order = [m.sample.id for m in controls.shuffled(found, 5)]
