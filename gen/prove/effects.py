@@ -34,8 +34,10 @@ EFFECTS: dict[str, tuple[str, str]] = {
     "first method over evolution": ("loops/first-method", "rounds/1 alone"),
 }  # fmt: skip
 """Effect -> (configuration, what it is compared with)."""
-PLAIN = {"self-instruct over seeds": "loops/self-instruct", "alpaca over seeds": "loops/alpaca"}
-"""Effects whose figures are those of one configuration alone: what its tasks cover of the seeds', and are new."""
+PLAIN = {"self-instruct over seeds": "loops/self-instruct", "alpaca over seeds": "loops/alpaca",
+         "rouge over no gate": "gates/rouge"}  # fmt: skip
+"""Effects whose figures are those of one configuration alone: what its tasks cover of the seeds', and are new; what a
+gate keeps of all."""
 
 
 def _of(config: Config, group: str) -> list[list[Made]]:

@@ -43,13 +43,17 @@ def _asked(bound: Bound) -> str:
 
 
 def _effects(effects: Mapping[str, Any]) -> Iterable[str]:
-    """Every effect with its intervals."""
+    """Every effect with its intervals; those that are nothing at all, as of gates that drop nothing, in a line."""
     yield "Mean difference and 95 % interval; claimed or not by the rule above.\n"
+    rows = [(name, figure, checkpoint, groups, "**claimed**" if figure in found["claimed"] else "not claimed")
+            for name, found in effects.items() for checkpoint, figures in found.items() if checkpoint != "claimed"
+            for figure, groups in figures.items()]
+    some = [row for row in rows if any(value for found in row[3].values() for value in found)]
     yield table(("effect", "figure", "checkpoint", "all", "tuning families", "unseen families", ""), (
-        (name, figure, checkpoint, *(interval(figure, groups.get(g)) for g in ("all", "tuning", "unseen")),
-         "**claimed**" if figure in found["claimed"] else "not claimed")
-        for name, found in effects.items() for checkpoint, figures in found.items() if checkpoint != "claimed"
-        for figure, groups in figures.items()))
+        (name, figure, checkpoint, *(interval(figure, groups.get(g)) for g in ("all", "tuning", "unseen")), claim)
+        for name, figure, checkpoint, groups, claim in some))
+    if none := [name for name in effects if name not in {row[0] for row in some}]:
+        yield f"Nothing at all: {', '.join(none)}.\n"
 
 
 def _losers(effects: Mapping[str, Any]) -> Iterable[str]:
@@ -87,8 +91,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {line} |" for line in lines) + "\n"
 
 
-HEADS = {"candidates": "cand.", "difficulty": "diff.", "families": "fam.", "constraints": "rules",
-         "calls_per_right": "calls/right", "tokens_per_right": "tokens/right"}  # fmt: skip
+HEADS = {"share": "of no gate", "candidates": "cand.", "difficulty": "diff.", "families": "fam.",
+         "constraints": "rules", "calls_per_right": "calls/right", "tokens_per_right": "tokens/right"}  # fmt: skip
 """Columns that are called shorter than the figures of results.json."""
 
 
@@ -106,19 +110,20 @@ def columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name for name in names if any(row.get(name) is not None for row in rows)]
 
 
-SHARES = ("right", "valid", "student", "coverage", "arguments", "clauses", "new", "tuning", "unseen")
+SHARES = ("share", "right", "valid", "student", "coverage", "arguments", "clauses", "new", "tuning", "unseen")
 
 
 def signed(figure: str, value: float) -> str:
     return f"{100 * value:+.1f} points" if figure in SHARES else f"{value:+.2f}"
 
 
-def interval(figure: str, found: Sequence[float] | None) -> str:
+def interval(figure: str, found: Sequence[float | None] | None) -> str:
+    """Mean difference and interval; the mean alone where there is none, as of a figure of one configuration."""
     if found is None:
         return ""
     scale, form = (100, "+.1f") if figure in SHARES else (1, "+.2f")
-    mean, low, high = (scale * value for value in found)
-    return f"{mean:{form}} ({low:{form}} to {high:{form}})"
+    mean, *bounds = (scale * value for value in found if value is not None)
+    return f"{mean:{form}}" + (f" ({bounds[0]:{form}} to {bounds[1]:{form}})" if bounds else "")
 
 
 def shown(name: str, value: Any) -> str:

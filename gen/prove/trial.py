@@ -109,7 +109,7 @@ class Trial:
         yield Config("gates", "no gate", proposed, (names.all,), cost)
         for gate in GATES:
             kept = [names.by_id[sample.id] for sample in kept_by(gate, pool, tuning)]
-            yield Config("gates", gate, proposed, (kept,), cost)
+            yield Config("gates", gate, proposed, (kept,), cost, {"share": len(kept) / max(1, len(names.all))})
             same = range(self.seeds)
             yield Config("gates", f"{gate}, random", proposed,
                          tuple(random_drop(names.all, len(kept), seed) for seed in same), cost)

@@ -6,12 +6,12 @@ import pytest
 
 from gen.core import Lineage, Sample
 from gen.paired import T975, t_interval
-from gen.prove import controls
+from gen.prove import controls, effects
 from gen.prove.choosing import chosen
 from gen.prove.effects import EFFECTS, claimed, deltas, joined, measured
 from gen.prove.inputs import group_of
 from gen.prove.made import Config, Cost, Made, made, mean, row
-from gen.prove.page import telling
+from gen.prove.page import _effects, telling
 from gen.prove.predictions import load
 from gen.world import TUNING, UNSEEN, Task, parse, solve
 from gen.world.clauses import Clause
@@ -173,9 +173,17 @@ def test_students_are_compared_seed_by_seed():
 
 
 def test_every_prediction_is_about_an_effect_that_is_measured():
-    plain = {"self-instruct over seeds"}
     for prediction in load():
-        assert {bound.effect for bound in prediction.bounds} <= {*EFFECTS, *plain}, prediction.name
+        assert {bound.effect for bound in prediction.bounds} <= {*EFFECTS, *effects.PLAIN}, prediction.name
+
+
+def test_effects_that_are_nothing_are_told_in_a_line_and_single_figures_without_interval():
+    nothing, some = {"all": [0.0, 0.0, 0.0]}, {"all": [0.831, None, None]}
+    lines = list(_effects({"empty over random": {"strong": {"right": nothing}, "claimed": []},
+                           "rouge over no gate": {"strong": {"share": some}, "claimed": []}}))
+    assert lines[1].splitlines()[2] == "| rouge over no gate | share | strong | +83.1 |  |  | not claimed |"
+    assert len(lines[1].splitlines()) == 3
+    assert lines[2] == "Nothing at all: empty over random.\n"
 
 
 def test_gates_that_drop_nothing_are_told_in_a_line():
