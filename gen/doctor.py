@@ -172,7 +172,7 @@ def _memory() -> tuple[int, int]:
 
 
 def _bundled(name: str) -> Finding:
-    told = "bundled demonstration model" + (", after a third of its training" if name == "micro-weak" else "")
+    told = "bundled demonstration model" + (", earlier in its training" if name == "micro-weak" else "")
     try:
         return Finding("models", name, "ok", f"{told}, {_size(bundled.folder(name))}")
     except RecipeError:

@@ -42,8 +42,8 @@ class Model:
     """Who answers."""
 
     name: str = ""
-    """Name or path; none, and no server: `micro`, the bundled demonstration model (`micro-weak`: a third of
-    its training)."""
+    """Name or path; none, and no server: `micro`, the bundled demonstration model (`micro-weak`: earlier
+    in its training)."""
     server: tuple[str, ...] = ()
     """URL of an OpenAI-compatible server; repeat for several."""
     thinking: Literal["off", "on", "default"] = "off"

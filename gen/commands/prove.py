@@ -31,7 +31,7 @@ class Prove:
     out: Annotated[str, _arg("DIR")] = "prove"
     """Folder of runs, students and results.json; the same command goes on in it."""
     checkpoints: Annotated[tuple[str, ...], _arg("[NAME ...]")] = ("strong", "weak")
-    """Models that ask and answer: strong, weak (a third of the training), or folders."""
+    """Models that ask and answer: strong, weak (earlier in its training), or folders."""
     only: tuple[proof.Group, ...] = proof.ONLY
     """Groups of configurations, and whether students are taught."""
     loops: tuple[proof.Loop, ...] = proof.LOOPS

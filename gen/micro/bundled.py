@@ -1,7 +1,7 @@
 """The door to the bundled model, for those who only want to know where it is and what it knows.
 
-It is kept at two moments of its training: `strong`, all of it, and `weak`, a third. Runs name them `micro` (also what
-is meant where no model is named) and `micro-weak`."""
+It is kept at two moments: `strong`, after all of its training, and `weak`, after a part of the last one. Runs name them
+`micro` (also what is meant where no model is named) and `micro-weak`."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_both_checkpoints_stand_side_by_side_and_what_is_missed_is_said():
     assert "| answers by level | strong | weak |\n|---|---|---|\n| level 1 | 90% of 200 | - |\n" in text
     size = f"{(bundled.weights() / 'model.safetensors').stat().st_size / 1e6:.1f} MB"
     assert f"**strong** (`--model micro`, the default; {size}) and **weak** (`--model micro-weak`; {size})." in text
-    assert "The weak checkpoint is what a third of the steps" in text
+    assert "The weak checkpoint is what the first 2,600 of the\n2,600 steps of the last part" in text
     assert text.count("| the weights before | 40 | 2,600 | 12,345,678 | 61 |") == 2
     assert "which is now at version" not in text
     assert text.count("not measured |") == 2 * len(TARGETS) - 4
