@@ -257,7 +257,7 @@ def test_whatever_ends_gen_ends_its_servers(stub, sign):
     process = gen(stub, "stay")
     [record] = registry.records()
     process.send_signal(sign)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     wait_for(lambda: not running(record))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -45,12 +46,13 @@ def test_a_schema_is_obeyed_by_grammar_also_by_a_model_that_knows_no_json(vllm_s
         "properties": {"verdict": {"enum": ["better", "worse"]}, "points": {"type": "integer", "minimum": 0, "maximum": 9}},
     }  # fmt: skip
     asked = [replace(one, schema=schema, sampling=replace(one.sampling, max_tokens=200)) for one in rewrites(6)]
-    for done in serving.ask([vllm_server.url], *asked, patience=60.0):
-        assert done.finish == "stop", done
-        told = json.loads(done.text)
-        assert sorted(told) == ["points", "verdict"]
-        assert told["verdict"] in ("better", "worse")
-        assert 0 <= told["points"] <= 9
+    allowed = [f'{{"verdict":"{verdict}","points":{n}}}' for verdict in ("better", "worse") for n in range(10)]
+    replies = serving.ask([vllm_server.url], *asked, patience=60.0)
+    assert any(done.finish == "stop" for done in replies)
+    for done in replies:
+        said = re.sub(r"\s", "", done.text)
+        # the grammar allows white space without end between the parts, and such a model may use up its tokens on it
+        assert said in allowed if done.finish == "stop" else any(one.startswith(said) for one in allowed), done
 
 
 def metric(url, name):
