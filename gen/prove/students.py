@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
 from gen.core import digest
+from gen.micro import ledger
 from gen.prove.controls import shuffled
 from gen.prove.inputs import group_of
 from gen.prove.made import Config, Made
@@ -43,21 +43,19 @@ class School:
     about: str
     """What decides results besides lessons, seed and tests: the student's steps, tokens and first weights."""
     done: dict[str, str] = field(default_factory=dict)
+    taboo: frozenset[str] = frozenset()
+    """What the tests are about."""
     trained: int = 0
     """Students taught by this process."""
 
     def __post_init__(self) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        text = self.file.read_text(encoding="utf-8") if self.file.exists() else ""
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:
-            self.file.write_text(whole, encoding="utf-8")
-        self.done = {row["digest"]: row["right"] for row in map(json.loads, whole.splitlines())}
+        self.done = {row["digest"]: row["right"] for row in ledger.rows(self.file)}
+        self.taboo = frozenset(map(key, self.tests))
 
     def fit(self, found: Sequence[Made]) -> list[Made]:
         """Those that may be lessons: they have an answer, and are no test."""
-        tests = {key(task) for task in self.tests}
-        return [m for m in found if m.key not in tests and (m.sample.response or "").strip()]
+        return [m for m in found if m.key not in self.taboo and (m.sample.response or "").strip()]
 
     def lessons(self, config: Config, seed: int) -> list[Made] | None:
         """Exactly k of what is kept and fit, by the order of the seed; None where there are fewer."""
@@ -75,8 +73,7 @@ class School:
             answers = "".join("01"[one] for one in self.teach(lessons, seed))
             row = {"checkpoint": self.checkpoint, "configuration": config.path, "seed": seed, "digest": name,
                    "right": answers}  # fmt: skip
-            with self.file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            ledger.note(self.file, row)
             self.done[name] = answers
             self.trained += 1
         return [one == "1" for one in self.done[name]]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import random
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from statistics import fmean
 
 from gen.core import digest
+from gen.micro import ledger
 from gen.micro.corpus.drafts import wrong
 from gen.micro.student import STEPS, TOKENS, K, Lesson, folder, taught
 from gen.paired import t_interval
@@ -79,10 +79,7 @@ def measured(
 ) -> Iterator[dict[str, object]]:
     """The row of each student, seed by seed: those of the file, and those that are still to be taught."""
     about = digest(STEPS, TOKENS, digest((folder() / "model.safetensors").read_bytes().hex()), count)
-    text = file.read_text(encoding="utf-8") if file.exists() else ""
-    whole = text[: text.rfind("\n") + 1]  # a line that a kill has cut is no line
-    file.write_text(whole, encoding="utf-8")
-    done = {row["key"]: row for row in map(json.loads, whole.splitlines())}
+    done = {row["key"]: row for row in ledger.rows(file)}
     for seed in seeds:
         for condition in conditions:
             key = digest(about, asdict(condition), seed)
@@ -91,8 +88,7 @@ def measured(
                 right = taught(lessons(condition, seed), seed).right(questions(count))
                 done[key] = {"key": key, "condition": condition.name, "seed": seed, "right": fmean(right),
                              "seconds": round(time.process_time() - start, 1)}  # fmt: skip
-                with file.open("a", encoding="utf-8") as out:
-                    out.write(json.dumps(done[key]) + "\n")
+                ledger.note(file, done[key])
             yield done[key]
 
 
