@@ -43,5 +43,15 @@ check: .venv/test
 	@.vllm/bin/pip install --quiet --disable-pip-version-check --no-deps -r $< && .vllm/bin/python -c 'import vllm' \
 	  && touch $@ || { echo "vLLM cannot be installed here (see above): its tests are skipped"; rm -rf .vllm; }
 
+# every subject in benchmarks/, a table each, beside the peers
+bench: .venv/test .peers/bench
+	$(BIN)/python benchmarks/bench.py
+
+.peers/bench: benchmarks/peers.txt
+	rm -rf .peers
+	$(PYTHON) -m venv .peers
+	@.peers/bin/pip install --quiet --disable-pip-version-check -r $< && touch $@ \
+	  || { echo "the peers cannot be installed here (see above): gen's figures stand alone"; rm -rf .peers; }
+
 clean:
-	rm -rf .venv .vllm build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .vllm .peers build *.egg-info .mypy_cache .ruff_cache .pytest_cache

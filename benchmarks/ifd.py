@@ -101,8 +101,10 @@ def main() -> None:
     medians = {name: statistics.median(seconds) for name, seconds in took.items()}
     for name, median in medians.items():
         apart = max(abs(a - b) for a, b in zip(values[name], values["one by one"], strict=True))
-        print(f"{name:22} {len(samples) / median:7.1f} rows/s  {median / medians['ours']:5.2f} x ours' time  "
-              f"largest difference {apart:.1e}")
+        print(
+            f"{name:22} {len(samples) / median:7.1f} rows/s  {median / medians['ours']:5.2f} x ours' time  "
+            f"largest difference {apart:.1e}"
+        )
         assert apart < 1e-4, f"{name}: IFD differs by {apart}"
 
 

@@ -1,4 +1,4 @@
-"""What the ROUGE-L gate costs against a pool: `python benchmarks/rouge.py ALPACA.json.gz [LARGEST]`.
+"""What the ROUGE-L gate costs against a pool: `python benchmarks/rouge.py [LARGEST]`.
 
 Each row: a pool of so many instructions, and CPU milliseconds for one candidate by rouge-score (timed on a part of the
 pool, as it takes seconds), by a RapidFuzz scan of the whole pool and by `gen`, whose value and nearest text are checked
@@ -14,8 +14,10 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+from bench import data
 from rapidfuzz.distance import LCSseq
 from rapidfuzz.process import cdist
 from rouge_score.rouge_scorer import RougeScorer
@@ -28,7 +30,7 @@ SIZES = (1_000, 10_000, 52_002, 200_000, 500_000)
 CANDIDATES, PAIRS = 60, 100
 
 
-def texts(path: str) -> Iterator[str]:
+def texts(path: Path) -> Iterator[str]:
     """The instructions of the file, then as many as wanted with half of their words drawn anew."""
     with gzip.open(path) as file:
         rows = [row["instruction"] for row in json.load(file)]
@@ -67,8 +69,8 @@ def sample(number: int, text: str) -> Sample:
     return Sample(f"s{number}", text, Lineage(f"s{number}"))
 
 
-def main(path: str, largest: int) -> None:
-    source, official = texts(path), RougeScorer(["rougeL"])
+def main(largest: int) -> None:
+    source, official = texts(data("alpaca/alpaca_data.json.gz")), RougeScorer(["rougeL"])
     index, alphabet = Rouge().open(), dict[str, int]()
     samples, pool = list[Sample](), list[str]()
     sys.stdout.write(f"{'pool':>8}{'rouge-score':>14}{'scan':>10}{'gen':>10}{'times rouge-score':>20}\n")
@@ -106,4 +108,4 @@ def stream(samples: list[Sample]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else SIZES[-1])
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 52_002)

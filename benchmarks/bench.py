@@ -1,0 +1,100 @@
+"""What every benchmark needs: the data in `../shared/data`, the peers' own environment, CPU time and memory of a
+program, both sides of a comparison in turns. `python benchmarks/bench.py` (or `make bench`) runs all of them, each in
+under five minutes on two cores; each is also run alone by its name."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT.parent / "shared" / "data"
+PEERS = ROOT / ".peers" / "bin" / "python"
+SUBJECTS: Sequence[Sequence[str]] = (("rouge.py",),)
+"""Scripts with their arguments, in the order in which `make bench` runs them."""
+
+
+class Spent(NamedTuple):
+    """What a program took."""
+
+    cpu: float
+    """Seconds of all its threads and of the children that it waited for."""
+    wall: float
+    peak_mb: float
+    said: str
+
+
+def data(name: str) -> Path:
+    """A file of `../shared/data`. Ends the program with a message where it is absent."""
+    path = DATA / name
+    if not path.exists():
+        sys.exit(f"benchmarks need {name} in a folder shared/data beside the repository, which is not there: skipped")
+    return path
+
+
+def peer_python() -> str:
+    """The Python of the peers' environment (`make .peers/bench`); empty, with a line, where it is absent."""
+    found = os.environ.get("GEN_PEERS_PYTHON") or (str(PEERS) if PEERS.exists() else "")
+    if not found:
+        sys.stdout.write("(the peers are not installed, so ours stands alone: make .peers/bench)\n")
+    return found
+
+
+def spent(command: Sequence[str], env: Mapping[str, str] | None = None, timeout: float = 280.0) -> Spent:
+    """Run a program to its end. Raises RuntimeError with what it said when it fails."""
+    with tempfile.TemporaryFile("w+") as out:
+        began = time.perf_counter()
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})})
+        deadline = began + timeout
+        while True:
+            pid, status, used = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                break
+            if time.perf_counter() > deadline:
+                process.kill()
+            time.sleep(0.01)
+        wall = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        said = out.read()
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command))[:300]}: ended with {process.returncode}\n{said[-2000:]}")
+    return Spent(used.ru_utime + used.ru_stime, wall, used.ru_maxrss / 1024, said)
+
+
+def alternated(sides: Mapping[str, Callable[[], float]], times: int) -> dict[str, float]:
+    """The median of each side, the sides taking turns."""
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(times):
+        for name, measure in sides.items():
+            found[name].append(measure())
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+def cpu(work: Callable[[], object]) -> float:
+    """CPU seconds of this process in a call."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def main() -> int:
+    failed = 0
+    for script, *rest in SUBJECTS:
+        sys.stdout.write(f"\n=== {script} {' '.join(rest)}\n")
+        sys.stdout.flush()
+        began = time.perf_counter()
+        failed += subprocess.call([sys.executable, str(ROOT / "benchmarks" / script), *rest], cwd=ROOT) != 0
+        sys.stdout.write(f"=== {script}: {time.perf_counter() - began:.0f} s\n")
+    return min(failed, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
