@@ -16,6 +16,8 @@ import json
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -39,8 +41,12 @@ FRAMES = ("Also explain how {}.", "Make sure that it covers {}.", "Show one case
 
 
 BODIES = {"garbage": '{"choices": [', "empty": '{"choices": []}', "wrong": '[{"choices": 1}]', "nested": "[" * 200_000,
-          "odd": '{"choices": [{"message": {"content": 7}, "finish_reason": []}]}'}
+          "odd": '{"choices": [{"message": {"content": 7}, "finish_reason": []}]}', "null": '{"choices": null}',
+          "error": '{"error": {"message": "upstream failed", "code": 502}}', "blank": "",
+          "html": "<!DOCTYPE html><html><body><h1>Service is being updated</h1></body></html>"}
 """Replies with status 200 that answer nothing."""
+REFUSALS = {"busy": (429, {}), "date": (429, {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"})}
+"""429 without Retry-After, and with one that is no number of seconds."""
 
 
 # -- what it answers: pure ------------------------------------------------------------------------
@@ -172,6 +178,12 @@ def thinks(body: dict[str, Any], hears: str) -> bool:
 # -- the server -----------------------------------------------------------------------------------
 
 
+def reset(request: Any) -> None:
+    """End a connection as a crash does: by RST, without a goodbye."""
+    request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    request.transport.abort()
+
+
 class App:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.count, self.active = options, 0, 0
@@ -180,6 +192,7 @@ class App:
         self.slots = asyncio.Semaphore(options.slots or 1_000_000)
         parts = [part.partition(":") for part in options.fail_first.split(",") if part]
         self.failing = [kind for kind, _, count in parts for _ in range(int(count or 1))]
+        self.kinds, self.silent_until, self.held = options.fail_kinds.split(","), 0.0, list[asyncio.Event]()
 
     def note(self, event: str, **fields: Any) -> None:
         if self.log:
@@ -189,10 +202,25 @@ class App:
         """What goes wrong with this request: by its number, not by its content."""
         self.count += 1
         if self.count <= len(self.failing):
-            return self.failing[self.count - 1]
-        if number("fail", self.count) % 1000 < self.options.fail_rate * 1000:
-            return ("500", "429", "close", "garbage")[number("kind", self.count) % 4]
+            kind = self.failing[self.count - 1]
+            return None if kind == "ok" else kind
+        at = (self.options.fail_seed, self.count // self.options.fail_burst)
+        if number("fail", *at) % 1000 < self.options.fail_rate * 1000:
+            return self.kinds[number("kind", *at) % len(self.kinds)]
         return None
+
+    async def turned(self) -> None:
+        """Hold a request back until so many wait, or for a moment; then the last is answered first."""
+        self.held.append(mine := asyncio.Event())
+        if len(self.held) >= self.options.reverse:
+            waiting, self.held = self.held[::-1], []
+            for each in waiting:
+                each.set()
+                await asyncio.sleep(0.005)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(mine.wait(), 0.1)
+        if mine in self.held:
+            self.held.remove(mine)
 
     async def models(self, request: Any) -> Any:
         from aiohttp import web
@@ -262,28 +290,13 @@ class App:
         jitter = number("jitter", digest) % 1000 / 1000 * self.options.delay_jitter
         if delay := self.options.delay + jitter:
             await asyncio.sleep(delay / 1000)
+        if self.options.reverse:
+            await self.turned()
         kind = self.failure()
-        if kind == "close":
-            request.transport.close()
-            return web.Response()
-        if kind in BODIES:
-            return web.Response(text=BODIES[kind], content_type="application/json")
-        if kind == "huge":
-            stream = web.StreamResponse()
-            await stream.prepare(request)
-            for _ in range(self.options.huge):
-                await stream.write(b"x" * 2**20)
-            return stream
-        if kind == "slow":
-            stream, text = web.StreamResponse(), json.dumps(chat(body, self.options)).encode()
-            await stream.prepare(request)
-            for start in range(0, len(text), 64):
-                await stream.write(text[start : start + 64])
-                await asyncio.sleep(0.02)
-            return stream
-        if kind is not None:
-            headers = {"Retry-After": self.options.retry_after} if kind in ("429", "503") else {}
-            return web.json_response({"error": {"message": "it went wrong"}}, status=int(kind), headers=headers)
+        if kind:
+            self.note("fault", kind=kind, body=digest)
+            if broken := await self.fail(request, body, kind):
+                return broken
         if self.options.reject_field in body:
             row = {"type": "extra_forbidden", "loc": ["body", self.options.reject_field],
                    "msg": "Extra inputs are not permitted", "input": "..."}
@@ -295,6 +308,55 @@ class App:
                 return web.json_response(refusal[1], status=refusal[0])
         self.note("done", body=digest)
         return web.json_response(chat(body, self.options))
+
+    async def fail(self, request: Any, body: dict[str, Any], kind: str) -> Any:
+        """The broken reply; None where there was only silence."""
+        from aiohttp import web
+
+        if kind in ("other", "proxied"):  # it dies, and what is started in its place is another model
+            self.options.probe_shift += 1.0
+            kind = {"other": "reset", "proxied": "502"}[kind]
+        if kind == "silence":  # of the whole server; then it answers, this one too
+            self.silent_until = max(self.silent_until, time.monotonic() + self.options.silence)
+            return await self.awake()
+        if kind == "stall":
+            await asyncio.sleep(3600)
+        if kind in ("close", "reset"):
+            request.transport.close() if kind == "close" else reset(request)
+            return web.Response()
+        if kind in ("huge", "slow", "middle"):
+            return await self.stream(request, json.dumps(chat(body, self.options)).encode(), kind)
+        if kind in BODIES:
+            form = "text/html" if kind == "html" else "application/json"
+            return web.Response(text=BODIES[kind], content_type=form)
+        retry = {"Retry-After": self.options.retry_after} if kind in ("429", "503") else {}
+        status, headers = REFUSALS[kind] if kind in REFUSALS else (int(kind), retry)
+        return web.json_response({"error": {"message": "it went wrong"}}, status=status, headers=headers)
+
+    async def stream(self, request: Any, text: bytes, kind: str) -> Any:
+        """Too much, or byte by byte, or only the first half."""
+        from aiohttp import web
+
+        stream = web.StreamResponse()
+        if kind == "middle":
+            stream.content_length = len(text)
+        await stream.prepare(request)
+        if kind == "huge":
+            for _ in range(self.options.huge):
+                await stream.write(b"x" * 2**20)
+        elif kind == "slow":
+            for start in range(0, len(text), 64):
+                await stream.write(text[start : start + 64])
+                await asyncio.sleep(0.02)
+        else:
+            await stream.write(text[: len(text) // 2])
+            await asyncio.sleep(0.01)
+            reset(request)
+        return stream
+
+    async def awake(self) -> None:
+        while (left := self.silent_until - time.monotonic()) > 0:
+            await asyncio.sleep(left)
 
     async def complete(self, request: Any) -> Any:
         """The completion of a raw text; of max_tokens null, what fits. As of vLLM, 16 tokens where nothing is said."""
@@ -336,7 +398,12 @@ class App:
             count = int((time.monotonic() - self.ready_at) * self.options.tokens_per_s)
             return web.Response(text=f'# HELP\nvllm:generation_tokens_total{{engine="0",model_name="m"}} {count}.0\n')
 
-        app = web.Application(client_max_size=64 * 2**20)
+        @web.middleware
+        async def silenced(request: Any, handler: Any) -> Any:
+            await self.awake()
+            return await handler(request)
+
+        app = web.Application(client_max_size=64 * 2**20, middlewares=[silenced])
         app.router.add_get("/v1/models", self.models)
         app.router.add_post("/v1/chat/completions", self.chat)
         app.router.add_post("/v1/completions", self.complete)
@@ -365,7 +432,12 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     flag("--delay-jitter", type=float, default=0, help="up to so many more, by the request's hash")
     flag("--slots", type=int, default=0, help="served at once; others wait")
     flag("--fail-rate", type=float, default=0, help="share of requests that fail, by their number")
-    flag("--fail-first", default="", help="what happens to the first ones: 500:2,429:1,close:1,garbage:1 (or slow, huge, ...)")
+    flag("--fail-kinds", default="500,429,close,garbage", help="of what these die")
+    flag("--fail-seed", type=int, default=0, help="which ones fail, and how")
+    flag("--fail-burst", type=int, default=1, help="so many in a row share their fate")
+    flag("--fail-first", default="", help="what happens to the first ones: 500:2,ok:3,close:1,garbage:1 (or slow, huge, ...)")
+    flag("--silence", type=float, default=1.0, help="seconds that `silence` lasts")
+    flag("--reverse", type=int, default=0, help="of so many that wait the last is answered first")
     flag("--huge", type=int, default=3, help="MiB of a huge reply")
     flag("--retry-after", default="0.1", help="header of 429 and 503")
     flag("--models", default="test-model")

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 log = logging.getLogger("gen.engines.server")
 LOG_EVERY = 30.0
 BUSY, LOADING = 429, 503
+ABSENT = (502, LOADING, 504)
+"""What a proxy says while nobody is behind it."""
 FAILURES_TO_REST = 3
 
 
@@ -77,7 +79,7 @@ class Endpoint:
     def failed(self, failure: Failed) -> None:
         self.trouble = failure
         self.failures += failure.status != BUSY
-        self.is_doubted |= failure.is_gone
+        self.is_doubted |= failure.is_gone or failure.status in ABSENT
         self.tell("rests" if self.is_resting else "is asked again", failure.reason)
 
     def tell(self, what: str, why: str) -> None:

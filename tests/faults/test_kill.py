@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import serving
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SEEDS, ROUNDS, KILLS = 12, 3, 12
 pytestmark = pytest.mark.process
 

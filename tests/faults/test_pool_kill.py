@@ -13,7 +13,7 @@ from gen.pool import Pool
 from gen.store import Locked
 
 pytestmark = pytest.mark.process
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 KILLS = 16
 CHILD = """
 import asyncio, sys
