@@ -17,7 +17,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 PEERS = ROOT / ".peers" / "bin" / "python"
-SUBJECTS: Sequence[Sequence[str]] = (("rouge.py",), ("saturation.py",))
+SUBJECTS: Sequence[Sequence[str]] = (("rouge.py",), ("saturation.py",), ("overhead.py",))
 """Scripts with their arguments, in the order in which `make bench` runs them."""
 
 
@@ -28,6 +28,7 @@ class Spent(NamedTuple):
     """Seconds of all its threads and of the children that it waited for."""
     wall: float
     peak_mb: float
+    """Of its largest process."""
     said: str
 
 
@@ -52,8 +53,9 @@ def spent(command: Sequence[str], env: Mapping[str, str] | None = None, timeout:
     with tempfile.TemporaryFile("w+") as out:
         began = time.perf_counter()
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})})
-        deadline = began + timeout
+        deadline, peak = began + timeout, 0.0
         while True:
+            peak = max(peak, _peak_mb(process.pid))
             pid, status, used = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 break
@@ -66,7 +68,18 @@ def spent(command: Sequence[str], env: Mapping[str, str] | None = None, timeout:
         said = out.read()
     if process.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))[:300]}: ended with {process.returncode}\n{said[-2000:]}")
-    return Spent(used.ru_utime + used.ru_stime, wall, used.ru_maxrss / 1024, said)
+    return Spent(used.ru_utime + used.ru_stime, wall, peak or used.ru_maxrss / 1024, said)
+
+
+def _peak_mb(pid: int) -> float:
+    """The most that a process or one of its children has held so far; 0 where it has ended, or where there is no
+    /proc. (What `wait` tells of a process counts what its parent held when it began, too.)"""
+    try:
+        status, children = Path(f"/proc/{pid}/status").read_text(), Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return 0.0
+    own = [int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")]
+    return max([*own, *(_peak_mb(int(child)) for child in children.split())], default=0.0)
 
 
 def alternated(sides: Mapping[str, Callable[[], float]], times: int) -> dict[str, float]:

@@ -175,11 +175,11 @@ def neighbour_distance(vectors: Sequence[Vector], size: int) -> float:
 
 def clustered(rounds: Sequence[Sequence[Vector]], clusters: int) -> list[list[int]]:
     """The cluster of each vector, by those that the first round has."""
-    from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
-
     if not rounds:
         return []
+    from sklearn.cluster import KMeans  # seconds and 150 MB: not where there is nothing to cluster
+    from threadpoolctl import threadpool_limits
+
     with threadpool_limits(1):  # sums of several threads differ in their last bits from call to call
         means = KMeans(clusters, n_init=10, random_state=0).fit(unit(rounds[0]))
         return [means.predict(unit(found)).tolist() for found in rounds]
