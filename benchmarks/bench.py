@@ -17,7 +17,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 PEERS = ROOT / ".peers" / "bin" / "python"
-SUBJECTS: Sequence[Sequence[str]] = (("rouge.py",), ("saturation.py",), ("overhead.py",))
+SUBJECTS: Sequence[Sequence[str]] = (("rouge.py",), ("saturation.py",), ("overhead.py",), ("growth.py",))
 """Scripts with their arguments, in the order in which `make bench` runs them."""
 
 

@@ -157,16 +157,28 @@ class Admission:
     position: Position = field(default_factory=Position)
     told: list[Callable[[Sample], None]] = field(default_factory=list)
     """Who is told of each kept sample, in canonical order, once its verdict is stored."""
+    behind: bool = False
+    """Whether the gate does not know yet what an earlier process kept."""
+    hurry: bool = False
+    """Set to stop remembering: nothing can be judged then."""
     _page: int = 1
     _knows_given: bool = False
 
     def restore(self, pool: Pool, *, given: bool = False) -> None:
-        """Take up the state that an earlier process left; `given`: samples of round 0 are remembered already."""
+        """Take up the position that an earlier process left; what it kept is remembered before the next judgement.
+        `given`: samples of round 0 are remembered already."""
         self.position, self._knows_given = Position.stored(pool, self.run, self.stage), given
-        for sample in pool.kept(self.run, self.stage):
-            if not given or sample.lineage.round:
+        self.behind = self.position.kept > 0
+
+    def remember(self, pool: Pool) -> None:
+        """Admit what an earlier process kept, and tell of it; once, and unless it is told to leave it (`hurry`)."""
+        for sample in pool.kept(self.run, self.stage) if self.behind else ():
+            if self.hurry:
+                return
+            if not self._knows_given or sample.lineage.round:
                 self.gate.admit(sample, self.recall.vectors(sample))
             self._tell([sample])
+        self.behind = False
 
     def _tell(self, kept: Iterable[Sample]) -> None:
         for sample in kept:
@@ -190,6 +202,7 @@ class Admission:
 
     def judge(self, pool: Pool, rows: Sequence[GrownRow]) -> None:
         """Judge conversations until a budget is met, and store verdicts, scores and position together."""
+        self.remember(pool)
         facts = {sample.id: self.recall.facts(sample) for sample in self._facing(rows)}
         self.gate.expect((sample, facts[sample.id]) for sample in self._facing(rows))
         decided = self._decide(rows, facts)

@@ -4,7 +4,7 @@ begin with is there; nothing before the *frontier* is missing, so all before it 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from gen.core import Sample
@@ -18,6 +18,12 @@ class Turn(NamedTuple):
     call: str
     parent: str = ""
     heir: int = 0
+
+
+def after(turn: Turn, heirs: int) -> list[Turn]:
+    """What the heirs of a conversation begin. The first keeps the call of its parent, others sort directly after it."""
+    calls = (turn.call if i == 0 else f"{turn.call}.{turn.round:02d}{i:04d}" for i in range(heirs))
+    return [Turn(turn.round + 1, call, turn.call, i) for i, call in enumerate(calls)]
 
 
 def _any(turn: Turn) -> bool:
@@ -37,26 +43,31 @@ class Order:
     def active(self) -> int:
         return len(self._active)
 
+    def resume(self, begun: int, turns: Iterable[Turn]) -> None:
+        """Go on where an earlier process was: so many seeds are begun with, and these turns are still to be held."""
+        self._next, self._ready = begun, [*turns]
+        heapq.heapify(self._ready)
+
     def push(self, turn: Turn) -> None:
         """Make ready what follows a turn that is under way: never before the frontier."""
         heapq.heappush(self._ready, turn)
 
     def pop(self, may: Callable[[Turn], bool] = _any) -> Turn | None:
         """The first ready turn in canonical order, now under way; None where there is none, or it may not begin yet."""
-        if self._next < len(self._seeds):
-            turn = Turn(0, f"{self._next:08d}")
-        elif self._ready:
-            turn = self._ready[0]
-        else:
+        seed = (Turn(0, f"{self._next:08d}"),) if self._next < len(self._seeds) else ()
+        turn: Turn | None = min((*self._ready[:1], *seed), default=None)
+        if turn is None or self._seed_of(turn) >= len(self._seeds) or not may(turn):
             return None
-        if not may(turn):
-            return None
-        if turn.round:
-            heapq.heappop(self._ready)
-        else:
+        if turn in seed:
             self._next += 1
+        else:
+            heapq.heappop(self._ready)
         self._active.add(turn)
         return turn
+
+    def _seed_of(self, turn: Turn) -> int:
+        """Its number: after an interruption, seeds may come later than what has grown from them."""
+        return int(turn.call[:8])
 
     def end(self, turn: Turn) -> None:
         self._active.discard(turn)
@@ -79,11 +90,16 @@ class Batches(Order):
     opened = 0
     """Batches that were made ready."""
 
-    def open(self, count: int) -> None:
-        """Make the next batch ready."""
+    def open(self, count: int, judged: tuple[int, str] = (0, "")) -> None:
+        """Make the next batch ready, but for what is judged already, up to a place."""
         self.opened += 1
-        for i in range(count):
-            self.push(Turn(self.opened, f"{i:06d}"))
+        if self.opened >= judged[0]:
+            turns = (Turn(self.opened, f"{i:06d}") for i in range(count))
+            for turn in turns if self.opened > judged[0] else (t for t in turns if t.call > judged[1]):
+                self.push(turn)
+
+    def _seed_of(self, turn: Turn) -> int:
+        return -1 if turn.round else super()._seed_of(turn)
 
     def _coming(self) -> Iterator[Turn]:
         yield from super()._coming()

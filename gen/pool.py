@@ -6,60 +6,41 @@ through it before using it, so that a resumed run sees the same text)."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
+from gen import tally
 from gen.codec import clean, decode, encode, packer
 from gen.core import Candidate, Sample, Score, Verdict
 from gen.errors import PoolError, UserError
 from gen.journal import Journal
+from gen.schema import MIGRATIONS, SCHEMA, VERSION
 from gen.store import Store
+from gen.tally import FAILED, SOUND, TALLY, FunnelRow, Key
 
 T = TypeVar("T")
+Due: TypeAlias = tuple[int, str, str, int]
+"""A conversation that an heir begins: its round and call, the call of the one before, and the place of the heir."""
 PAGE = 256
 """Rows that a stream reads at a time: a cursor left open would keep the write-ahead log from being reset."""
-VERSION = 2
-SCHEMA = """
-CREATE TABLE text (hash BLOB PRIMARY KEY, body BLOB NOT NULL);
-CREATE TABLE state (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE journal (
-  key TEXT PRIMARY KEY, kind TEXT NOT NULL DEFAULT 'completion', engine TEXT NOT NULL,
-  request BLOB, payload BLOB NOT NULL);
-CREATE TABLE grown (
-  n INTEGER PRIMARY KEY, stage INTEGER NOT NULL, round INTEGER NOT NULL, call TEXT NOT NULL, seed_id TEXT NOT NULL,
-  body BLOB NOT NULL);
-CREATE UNIQUE INDEX grown_place ON grown (stage, round, call);
-CREATE INDEX grown_seed ON grown (seed_id, stage, round);
-CREATE TABLE sample (
-  n INTEGER PRIMARY KEY, stage INTEGER NOT NULL, round INTEGER NOT NULL, call TEXT NOT NULL, place INTEGER NOT NULL,
-  id TEXT NOT NULL, root TEXT NOT NULL, operation TEXT NOT NULL, failed_by TEXT, failed_for TEXT, body BLOB NOT NULL);
-CREATE UNIQUE INDEX sample_place ON sample (stage, round, call, place);
-CREATE UNIQUE INDEX sample_id ON sample (id, stage);
-CREATE INDEX sample_family ON sample (root, stage, round, call, place);
-CREATE TABLE verdict (
-  n INTEGER PRIMARY KEY, gate_run INTEGER NOT NULL, sample INTEGER NOT NULL, keep INTEGER NOT NULL,
-  "by" TEXT NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL);
-CREATE INDEX verdict_sample ON verdict (sample, gate_run, keep);
-CREATE TABLE score (n INTEGER PRIMARY KEY, gate_run INTEGER NOT NULL, sample INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE INDEX score_sample ON score (sample, gate_run);
-"""
 # The verdict that counts: the first one to drop the sample, else the first that keeps it.
 KEPT = """SELECT s.round, s.call, s.place, s.body FROM sample s INDEXED BY sample_place
 WHERE s.stage = ? AND (s.round, s.call, s.place) > (?, ?, ?) AND s.failed_for IS NULL AND 1 =
   (SELECT v.keep FROM verdict v WHERE v.sample = s.n AND v.gate_run = ? ORDER BY v.keep, v.n LIMIT 1)
 ORDER BY s.round, s.call, s.place LIMIT ?"""
-FUNNEL = """SELECT s.round, s.operation, coalesce(s.failed_by, v."by", ''),
-  coalesce(s.failed_for, v.reason, 'pending') AS reason, count(*), coalesce(v.keep, 0) AS keep
-FROM sample s LEFT JOIN verdict v ON s.failed_for IS NULL AND v.n =
-  (SELECT w.n FROM verdict w WHERE w.sample = s.n AND w.gate_run = ? ORDER BY w.keep, w.n LIMIT 1)
-WHERE s.stage = ? GROUP BY 1, 2, 3, 4, 6 ORDER BY 1, 2, 6 DESC, 3, 4"""
 ENDS = """SELECT s.round, s.call, s.operation, s.failed_for IS NULL AND coalesce((SELECT v.keep FROM verdict v
   WHERE v.sample = s.n AND v.gate_run = ? ORDER BY v.keep, v.n LIMIT 1), 0) FROM sample s
 WHERE s.stage = ? AND (s.round, s.call) >= (?, ?) AND (s.round, s.call) < (?, ?) ORDER BY s.round, s.call, s.place"""
 GROWN_AFTER = "WHERE stage = ? AND (round, call) > (?, ?) ORDER BY round, call LIMIT ?"
+SAMPLE = """SELECT n, stage, round, operation, failed_for IS NULL FROM sample
+WHERE id = ? AND stage = coalesce(?, stage) ORDER BY stage DESC LIMIT 1"""
+AWAITED = """SELECT round, call, parent, heir FROM due WHERE stage = ? AND round <= ? ORDER BY round, call"""
+GAPS = """SELECT before, call FROM (SELECT call, lag(call, 1, ?) OVER (ORDER BY call) AS before FROM grown
+  WHERE stage = ? AND round = 0 AND call > ?) WHERE CAST(call AS INTEGER) > CAST(before AS INTEGER) + 1"""
 IDS = """SELECT id FROM sample WHERE id >= ? AND id < ? UNION
 SELECT seed_id FROM grown WHERE seed_id >= ? AND seed_id < ? ORDER BY 1 LIMIT 9"""
 
@@ -82,17 +63,6 @@ class GrownRow:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FunnelRow:
-    round: int
-    operation: str
-    by: str
-    reason: str
-    count: int
-    keep: bool
-    stage: int = 0
-
-
 def of_stage(name: str, stage: int) -> str:
     """The name of a run state that each stage has of its own."""
     return f"{name}@{stage}" if stage else name
@@ -110,7 +80,7 @@ class Pool(Journal):
     @classmethod
     def open(cls, folder: Path, *, readonly: bool = False) -> Self:
         """The pool in `folder`, made if there is none; readonly, beside any writer. Raises as `Store` does."""
-        return cls(Store(folder, SCHEMA, VERSION, readonly=readonly))
+        return cls(Store(folder, SCHEMA, VERSION, MIGRATIONS, readonly=readonly))
 
     def __enter__(self) -> Self:
         return self
@@ -130,9 +100,9 @@ class Pool(Journal):
 
     # --- conversations
 
-    async def commit_grown(self, grown: GrownRow) -> None:
-        """Store a conversation and its candidates in one transaction. One that is there already stays as it
-        is. Raises PoolError when a candidate's id is taken in its stage."""
+    async def commit_grown(self, grown: GrownRow, due: Sequence[Due] = ()) -> None:
+        """Store a conversation, its candidates, and which conversations its heirs will begin, in one transaction. One
+        that is there already stays as it is. Raises PoolError when a candidate's id is taken in its stage."""
         if not grown.call:
             raise PoolError("commit_grown: a conversation without a call's name cannot be put in order")
 
@@ -142,14 +112,41 @@ class Pool(Journal):
             row = (*at, g.seed.id, pack(replace(g, candidates=())))
             if not db.execute("INSERT INTO grown VALUES (NULL, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row).rowcount:
                 return
+            counts: Counter[Key] = Counter()
             for place, c in enumerate(g.candidates):
                 lineage, end = c.sample.lineage, (c.failure.by, c.failure.reason) if c.failure else (None, None)
                 values = (*at, place, c.sample.id, lineage.root, lineage.operation, *end, pack(c))
                 sql = "INSERT INTO sample VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
                 if not db.execute(sql, values).rowcount:
                     raise PoolError(f"call {g.call!r}: the id {c.sample.id} of its candidate {place} is taken already")
+                ending = (FAILED, *end) if c.failure else (SOUND, "", "")
+                counts[g.stage, 0, g.round, lineage.operation, *ending] += 1
+            tally.add(db, counts)
+            db.execute("DELETE FROM due WHERE (stage, round, call) = (?, ?, ?)", at)
+            db.executemany("INSERT OR IGNORE INTO due VALUES (?, ?, ?, ?, ?)", [(g.stage, *one) for one in due])
 
         await self._store.written(write)
+
+    def due(self, stage: int, rounds: int) -> list[Due]:
+        """The conversations of a stage that heirs wait to begin, up to a round, in canonical order."""
+        return self._rows(AWAITED, stage, rounds)
+
+    def begun(self, stage: int, after: str | None) -> tuple[int, list[range]]:
+        """The seeds that were begun with: one more than the last one's number, and the numbers after a call that are
+        missing before it (`after` None: none is)."""
+        [(last,)] = self._rows("SELECT max(call) FROM grown WHERE stage = ? AND round = 0", stage)
+        gaps = [] if after is None else self._rows(GAPS, at := after or "-0000001", stage, at)
+        return (0 if last is None else int(last) + 1), [range(int(a) + 1, int(b)) for a, b in gaps]
+
+    def held(self, stage: int, after: tuple[int, str] | None = None) -> int:
+        """How many conversations of a stage are stored, in all or after a place."""
+        sql = "SELECT count(*) FROM grown WHERE stage = ? AND (round, call) > (?, ?)"
+        return int(self._rows(sql, stage, *(after or (-1, "")))[0][0])
+
+    def calls_after(self, stage: int, after: tuple[int, str]) -> list[tuple[int, str]]:
+        """(round, call) of the stored conversations of a stage, strictly after a place."""
+        sql = "SELECT round, call FROM grown WHERE stage = ? AND (round, call) > (?, ?) ORDER BY round, call"
+        return self._rows(sql, stage, *after)
 
     def grown(self, stage: int, round: int, call: str) -> GrownRow | None:
         return next(iter(self._grown("WHERE (stage, round, call) = (?, ?, ?)", stage, round, call)), None)
@@ -196,19 +193,23 @@ class Pool(Journal):
         """Store what a gate says of committed samples, in one transaction with the run state that goes with it.
         Without `stage`, of the newest that has a sample. Raises PoolError for a sample that is not there."""
 
-        def number(db: Connection, id: str) -> int:
-            sql = "SELECT n FROM sample WHERE id = ? AND stage = coalesce(?, stage) ORDER BY stage DESC LIMIT 1"
-            for (n,) in db.execute(sql, (id, stage)):
-                return int(n)
+        def found(db: Connection, id: str) -> tuple[int, tuple[int, int, int, str], bool]:
+            """Its number, where its verdict counts, and whether it does."""
+            for n, of, round, operation, sound in db.execute(SAMPLE, (id, stage)):
+                return n, (of, gate_run, round, operation), sound
             raise PoolError(f"sample {id!r} is not in the pool: commit its conversation before judging it")
 
         def write(db: Connection) -> None:
-            pack = packer(db)
+            pack, counts = packer(db), Counter[Key]()
             for id, v in ((id, clean(verdict)) for id, verdict in verdicts):
-                row = (gate_run, number(db, id), v.keep, v.by, v.reason, pack(v))
+                n, at, sound = found(db, id)
+                if sound:
+                    counts.update(tally.judged(db, n, at, v.keep, v.by, v.reason))
+                row = (gate_run, n, v.keep, v.by, v.reason, pack(v))
                 db.execute("INSERT INTO verdict VALUES (NULL, ?, ?, ?, ?, ?, ?)", row)
+            tally.add(db, counts)
             for id, score in scores:
-                db.execute("INSERT INTO score VALUES (NULL, ?, ?, ?)", (gate_run, number(db, id), pack(clean(score))))
+                db.execute("INSERT INTO score VALUES (NULL, ?, ?, ?)", (gate_run, found(db, id)[0], pack(clean(score))))
             for name, value in (state or {}).items():
                 _put_state(db, name, value)
 
@@ -242,8 +243,13 @@ class Pool(Journal):
     def funnel(self, gate_run: int, stage: int = 0) -> list[FunnelRow]:
         """How many candidates of a stage went where, by round and operation. Failures of the loop itself count in
         every gate run; candidates without a verdict are `pending`."""
-        rows = self._rows(FUNNEL, gate_run, stage)
-        return [FunnelRow(round, op, by, why, count, bool(keep), stage) for round, op, by, why, count, keep in rows]
+        return tally.funnel(stage, self._rows(TALLY, stage, 0), self._rows(TALLY, stage, gate_run))
+
+    def deepest(self, gate_run: int, stage: int = 0) -> Sample | None:
+        """The first kept sample of the last round that has any."""
+        rounds = [row.round for row in self.funnel(gate_run, stage) if row.keep]
+        rows = self._rows(KEPT, stage, max(rounds), "", -1, gate_run, 1) if rounds else []
+        return self._load(Candidate, rows[0][3]).sample if rows else None
 
     def whole_funnel(self) -> list[FunnelRow]:
         """The funnel of every stage, each by its newest gate run."""

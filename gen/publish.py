@@ -20,8 +20,9 @@ from gen.export.files import atomic
 from gen.export.write import write_dataset
 from gen.insight import noted_alarms, operations
 from gen.material import Material
-from gen.pool import FunnelRow, Pool, of_stage
+from gen.pool import Pool, of_stage
 from gen.recipe import Recipe
+from gen.tally import FunnelRow
 
 PUBLISHED = ("dataset.jsonl", "dataset.parquet", "README.md")
 

@@ -11,18 +11,20 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from gen.adapt import Steady, steering
 from gen.assess import Assessor
-from gen.core import Candidate, Embedder, Engine, Grown, Lineage, Rollout, Sample, Verdict, child, derive_seed, place
-from gen.errors import GenError, Interrupted
+from gen.core import Embedder, Engine, Grown, Lineage, Rollout, Sample, derive_seed
+from gen.errors import Interrupted
 from gen.gate import Admission
-from gen.order import Batches, Order, Turn
+from gen.grown import failed, row_of
+from gen.order import Batches, Order, Turn, after
 from gen.plan import Recipe
 from gen.pool import GrownRow, Pool
-from gen.rollout import STOPS, Talk, Told, signed, together
+from gen.resume import standing
+from gen.rollout import STOPS, Talk, Told, together
 from gen.seeds.spool import Spool
 from gen.seeds.supply import Beginning, Supply
 from gen.watch import Watch
@@ -111,9 +113,10 @@ class Run:
         limit = self.recipe.budget.max_time
         timer = clock.call_later(limit * 60, self.stop, "max_time") if limit else None
         self.supply.watch(lambda: clock.call_soon_threadsafe(self.nudge))
+        recalling = asyncio.create_task(asyncio.to_thread(self.admission.remember, self.pool))
         try:
-            self._launch()
-            await self._judge_all()
+            await self._resume(recalling)
+            await self._judge_all(recalling)
         except BaseException:
             self.stop("failed")
             raise
@@ -121,7 +124,9 @@ class Run:
             if timer:
                 timer.cancel()
             await self._put_away()
-        while self.why not in ("exhausted", "collapse", "enough") and await self._judge_some():
+        await recalling
+        left = self.why not in ("exhausted", "collapse", "enough") and not self.admission.behind
+        while left and await self._judge_some():
             pass  # what landed meanwhile belongs to the dataset of a stopped run
         if self._error is not None:
             raise self._error
@@ -131,8 +136,20 @@ class Run:
         """End cleanly: no new question; what is in flight is still recorded."""
         if not self.why:
             self.why = why
-            self.talk.stopping = True
+            self.talk.stopping = self.admission.hurry = True
             self._moved.set()
+
+    async def _resume(self, recalling: asyncio.Task[None]) -> None:
+        """Begin, or go on where an earlier process was; what the gate kept before is needed here only to draw from."""
+        if self.draws:
+            await recalling
+        at, shape = self.admission.position, {"draws": self.draws, "measures": self.assessor.has_work}
+        found = standing(self.pool, self.stage, at, self.recipe.rounds, **shape)
+        self.order.resume(found.begun, found.turns)
+        self.done, self.judged, self.round = found.done, found.judged, max(-1, at.round - 1)
+        if self.round >= 0:
+            self._round_done()
+        self._launch()
 
     def nudge(self) -> None:
         """Look again: there are more seeds, or more is needed."""
@@ -163,14 +180,12 @@ class Run:
 
     async def _turn(self, turn: Turn) -> None:
         row = self.pool.grown(self.stage, turn.round, turn.call)
-        if row is None:
+        if row is None:  # else its heirs are known: see `gen.resume`
             row = await self._grow(turn)
-            await self.pool.commit_grown(row)
-        if turn.round < self.recipe.rounds and not self.draws:
-            for i in range(len(row.heirs)):
-                # the first heir keeps the call of its parent, others sort directly after it
-                call = turn.call if i == 0 else f"{turn.call}.{turn.round:02d}{i:04d}"
-                self.order.push(Turn(turn.round + 1, call, turn.call, i))
+            due = [] if self.draws else after(turn, len(row.heirs))
+            await self.pool.commit_grown(row, due)
+            for one in due if turn.round < self.recipe.rounds else ():
+                self.order.push(one)
         self.done += 1
         if self.assessor.has_work and not self.admission.is_past(turn.round, turn.call):
             self._start(self._measure(turn, row), self._measuring)
@@ -187,22 +202,10 @@ class Run:
     async def _grow(self, turn: Turn) -> GrownRow:
         seed, conversation, path = self._conversation(turn)
         told: Told[Grown] = await self.talk.hold(conversation, path)
-        grown = told.result or self._failed(seed, told.error)
-        asked, as_it_was = [self.engines[role] for role in told.roles], seed.messages
-        # what was only judged is nobody's work but that of whoever wrote it
-        made = [c.sample if c.sample.messages == as_it_was else signed(c.sample, asked) for c in grown.candidates]
-        name = f"{turn.call}.{{}}".format if self.draws else int  # what grew from a seed is told apart by its parent
-        placed = [place(sample, self.stage, turn.round, name(i)) for i, sample in enumerate(made)]
-        candidates = tuple(self._own(replace(c, sample=s)) for s, c in zip(placed, grown.candidates, strict=True))
-        new = {id(c.sample): s for c, s in zip(grown.candidates, placed, strict=True)}
-        heirs = {heir.id: heir for heir in (new.get(id(h), h) for h in grown.heirs)}
-        at = (self.stage, turn.round, turn.call)
-        return GrownRow(*at, seed, candidates, tuple(heirs.values()), told.tokens, told.asked, told.error)
-
-    def _own(self, candidate: Candidate) -> Candidate:
-        """Seeds that are only drawn from are no part of what is made."""
-        shown = candidate.given and self.draws and not getattr(self.recipe.params, "seeds_too", False)
-        return replace(candidate, failure=Verdict(False, "seed_only", self.recipe.loop)) if shown else candidate
+        self.failures += told.result is None
+        grown = told.result or failed(self.recipe.loop, seed, told.error, self.failures, self.done)
+        asked = [self.engines[role] for role in told.roles]
+        return row_of(self.stage, turn, seed, told, grown, asked, self.recipe.params)
 
     def _conversation(self, turn: Turn) -> tuple[Sample, Rollout[Grown], tuple[object, ...]]:
         """What it grows from, the conversation, and the path that decides its seeds."""
@@ -223,18 +226,8 @@ class Run:
         """Samples that were made and kept up to a round that is wholly judged."""
         return sum(self._made[r] for r in range(1, round + 1))
 
-    def _failed(self, seed: Sample, error: str) -> Grown:
-        """A conversation whose own code failed: one dropped candidate; too many of them end the run."""
-        self.failures += 1
-        if self.failures >= 10 and self.failures * 2 > self.done:
-            raise GenError(
-                f"loop {self.recipe.loop!r}: {self.failures} conversations failed in its own code, the last with "
-                f"{error}; expected none; report it, or mend the loop, then run the same command again"
-            )
-        verdict = Verdict(False, "loop_failed", self.recipe.loop, note=error)
-        return Grown((Candidate(child(seed, "failed", ""), verdict),), (seed,))
-
-    async def _judge_all(self) -> None:
+    async def _judge_all(self, recalling: asyncio.Task[None]) -> None:
+        await recalling
         while True:
             self._moved.clear()
             while not self.why and await self._judge_some():
@@ -284,7 +277,8 @@ class Run:
             return
         while self.order.opened <= self.round + 1:
             made = self._made_until(self.order.opened - 1)
-            self.order.open(max(1, self.recipe.params.batch(len(self.seeds), made)))
+            size, at = max(1, self.recipe.params.batch(len(self.seeds), made)), self.admission.position
+            self.order.open(size, (at.round, at.call))
         self._launch()
 
     async def _put_away(self) -> None:

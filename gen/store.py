@@ -15,7 +15,7 @@ import re
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -43,6 +43,7 @@ PRAGMA cache_size=-32000;  -- KiB
 PRAGMA wal_autocheckpoint=8000;  -- pages: a group of commits touches a thousand; folding each would double the writes
 PRAGMA journal_size_limit=67108864;"""
 
+NONE: Mapping[int, str] = {}
 Row: TypeAlias = tuple[Any, ...]
 Write: TypeAlias = Callable[[sqlite3.Connection], object]
 Waiting: TypeAlias = asyncio.Future[None] | Future[None]
@@ -63,9 +64,13 @@ class Locked(PoolError):
 class Store:
     """An open database. Raises Locked if another process writes to it, Unfit if folder, disk or file cannot be
     one of this version, PoolError if the file is damaged. Readonly takes no lock and makes nothing; otherwise
-    the schema is made in a new file. What is made is private; a folder that was there keeps its mode."""
+    the schema is made in a new file. A file of an earlier version that `migrations` can bring up to date (SQL, by the
+    version that it begins with) is changed first, also for a reader. What is made is private; a folder that was there
+    keeps its mode."""
 
-    def __init__(self, folder: Path, schema: str, version: int, *, readonly: bool = False) -> None:
+    def __init__(
+        self, folder: Path, schema: str, version: int, migrations: Mapping[int, str] = NONE, *, readonly: bool = False
+    ) -> None:
         self.path = folder / DATABASE
         self._jobs: queue.SimpleQueue[tuple[Write, Waiting] | None] = queue.SimpleQueue()
         self._door = threading.Lock()  # no write may enter the queue behind the None that ends it
@@ -76,9 +81,12 @@ class Store:
                 if not readonly:
                     opened.callback(os.close, _occupy(folder))
                     self._db = _connect(self.path, "rw", opened)  # closed after the reader: the last folds the log in
-                    _check(self.path, self._db, version, schema)
+                    _make(self._db, version, schema)
+                    _migrate(self.path, self._db, version, migrations)
                 elif not self.path.exists():
                     raise Unfit(f"{folder}: no {DATABASE} there; name the folder of a run")
+                elif (has := _version(self.path)) in migrations:
+                    _upgrade(folder, has, schema, version, migrations)
                 self._reader = _connect(self.path, "ro", opened)
                 _check(self.path, self._reader, version)
             except sqlite3.Error as error:
@@ -247,15 +255,42 @@ def _connect(path: Path, mode: Literal["ro", "rw"], opened: contextlib.ExitStack
     return db
 
 
-def _check(path: Path, db: sqlite3.Connection, version: int, schema: str = "") -> None:
-    """See that the file is a pool of this version. With a schema, its tables are made in an empty file."""
+def _version(path: Path) -> int:
+    """Of a pool that is there; 0 for any other file."""
+    with contextlib.ExitStack() as opened:
+        db = _connect(path, "ro", opened)
+        (app,), (has,) = db.execute("PRAGMA application_id").fetchone(), db.execute("PRAGMA user_version").fetchone()
+    return int(has) if app == APPLICATION else 0
+
+
+def _make(db: sqlite3.Connection, version: int, schema: str) -> None:
+    """The tables, in an empty file."""
     (app,), (has,) = db.execute("PRAGMA application_id").fetchone(), db.execute("PRAGMA user_version").fetchone()
-    if schema and not (app or has or db.execute("SELECT 1 FROM sqlite_master").fetchone()):
+    if not (app or has or db.execute("SELECT 1 FROM sqlite_master").fetchone()):
         db.execute("PRAGMA journal_mode=WAL")
         db.executescript(f"BEGIN; {schema} PRAGMA application_id={APPLICATION}; PRAGMA user_version={version}; COMMIT;")
-    elif app != APPLICATION:
+
+
+def _migrate(path: Path, db: sqlite3.Connection, version: int, migrations: Mapping[int, str]) -> None:
+    """Make a pool of an earlier version one of this, version by version, each wholly or not at all."""
+    while (has := _version(path)) in migrations and has < version:
+        db.executescript(f"BEGIN IMMEDIATE; {migrations[has]} PRAGMA user_version={has + 1}; COMMIT;")
+
+
+def _upgrade(folder: Path, has: int, schema: str, version: int, migrations: Mapping[int, str]) -> None:
+    """What a reader does first with a pool of an earlier version."""
+    try:
+        Store(folder, schema, version, migrations).close()
+    except Unfit as error:
+        raise Unfit(f"{folder}: pool format {has} must become {version} before it is read, but: {error}") from error
+
+
+def _check(path: Path, db: sqlite3.Connection, version: int) -> None:
+    """See that the file is a pool of this version."""
+    (app,), (has,) = db.execute("PRAGMA application_id").fetchone(), db.execute("PRAGMA user_version").fetchone()
+    if app != APPLICATION:
         raise Unfit(f"{path}: an SQLite database, but not a pool of `gen`; choose another run folder or move the file")
-    elif has != version:
+    if has != version:
         raise Unfit(
             f"{path}: pool format {has}, this `gen` reads format {version}; use the version of `gen` that made it, "
             "or start a new run folder"

@@ -15,8 +15,9 @@ import pytest
 
 from gen.core import KEEP, Candidate, Completion, Lineage, Message, Request, Sample, Sampling, Score, Verdict
 from gen.errors import PoolError, UserError
-from gen.pool import FUNNEL, GROWN_AFTER, IDS, KEPT, FunnelRow, GrownRow, Pool
+from gen.pool import AWAITED, GAPS, GROWN_AFTER, IDS, KEPT, GrownRow, Pool
 from gen.store import Unfit
+from gen.tally import COUNTED, TALLY, FunnelRow
 
 ROOT = Path(__file__).parent.parent
 LONG = "A long line that repeats itself. " * 40
@@ -240,15 +241,19 @@ def test_queries_over_the_whole_pool_use_indices(pool):
     def plan(sql):
         return " / ".join(row[3] for row in pool._rows(f"EXPLAIN QUERY PLAN {sql}", *[1] * sql.count("?")))
 
-    kept, after, funnel, ids = plan(KEPT), plan(f"SELECT body FROM grown {GROWN_AFTER}"), plan(FUNNEL), plan(IDS)
+    kept, after, ids = plan(KEPT), plan(f"SELECT body FROM grown {GROWN_AFTER}"), plan(IDS)
+    funnel, counted, due, gaps = plan(TALLY), plan(COUNTED), plan(AWAITED), plan(GAPS)
     assert "SEARCH s USING INDEX sample_place (stage=? AND (round,call,place)>" in kept
     assert "SEARCH v USING COVERING INDEX verdict_sample (sample=? AND gate_run=?)" in kept
     assert "SEARCH grown USING INDEX grown_place (stage=? AND (round,call)>" in after
-    assert "SEARCH w USING COVERING INDEX verdict_sample (sample=? AND gate_run=?)" in funnel
+    assert "SEARCH tally USING PRIMARY KEY (stage=? AND gate_run=?)" in funnel
+    assert "SEARCH verdict USING INDEX verdict_sample (sample=? AND gate_run=?)" in counted
+    assert "SEARCH due USING PRIMARY KEY (stage=? AND round<?)" in due
+    assert "SEARCH grown USING COVERING INDEX grown_place (stage=? AND round=? AND call>?)" in gaps
     assert "COVERING INDEX sample_id (id>? AND id<?)" in ids
     assert "COVERING INDEX grown_seed (seed_id>? AND seed_id<?)" in ids
-    assert "TEMP B-TREE" not in kept + after + ids
-    assert "SCAN" not in kept + after + ids
+    assert "TEMP B-TREE" not in kept + after + ids + funnel + counted + due + gaps
+    assert "SCAN" not in kept + after + ids + funnel + counted + due
 
 
 # --- writing

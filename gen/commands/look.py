@@ -57,7 +57,7 @@ def show(folder: Positional[Path], id: Positional[str] = "", json: bool = False)
         json: print JSON
     """
     with open_run(folder) as pool:
-        sample = pool.sample(id) if id else _example(pool)
+        sample = pool.sample(id) if id else pool.deepest(*pool.newest())
         if sample is None:
             none = f"no sample's id begins with {id!r}" if id else "nothing was kept that could be shown"
             raise UserError(f"{folder}: {none}; ids are in dataset.jsonl, ends in `gen funnel {folder}`")
@@ -67,11 +67,6 @@ def show(folder: Positional[Path], id: Positional[str] = "", json: bool = False)
     else:
         _print_sample(sample, facts)
     return 0
-
-
-def _example(pool: Pool) -> Sample | None:
-    """A kept sample that has come far, to look at when none was named."""
-    return max(pool.kept(*pool.newest()), key=lambda sample: sample.lineage.round, default=None)
 
 
 def _facts(pool: Pool, sample: Sample) -> dict[str, Any]:

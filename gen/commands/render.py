@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gen.cli import CONTROL
-from gen.pool import FunnelRow
+from gen.tally import FunnelRow
 
 ADVICE = {
     "no_gain": "rewrites ask for nothing new: a stronger evolver, a higher --temperature, other --operations",
