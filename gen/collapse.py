@@ -37,6 +37,8 @@ class Row(NamedTuple):
 
     sample: Sample
     vector: Vector | None = None
+    answer_words: int | None = None
+    """Where the answer is not held: how long it is."""
 
 
 def measure(rounds: Sequence[Sequence[Row]]) -> list[dict[str, Score]]:
@@ -117,9 +119,14 @@ def _verb_noun(rounds: Sequence[Sequence[Row]]) -> list[Score]:
 
 
 def _length(rounds: Sequence[Sequence[Row]], name: str) -> list[Score]:
-    texts = [[row.sample.prompt if name == "task_words" else row.sample.response for row in rows] for rows in rounds]
-    words = [[count_words(text) for text in found if text is not None] for found in texts]
+    words = [[n for row in rows if (n := _words(row, name)) is not None] for rows in rounds]
     return _each(name, words, lambda w: "" if w else "no answers yet", lambda w: sum(w) / len(w))
+
+
+def _words(row: Row, name: str) -> int | None:
+    if name == "task_words":
+        return count_words(row.sample.prompt)
+    return row.answer_words if row.sample.response is None else count_words(row.sample.response)
 
 
 def _distance(rounds: Sequence[Sequence[Row]]) -> list[Score]:

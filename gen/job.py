@@ -19,7 +19,7 @@ from gen.crew import Crew, crew_of
 from gen.errors import Interrupted, PoolError, RecipeError, UserError
 from gen.export.files import atomic
 from gen.flow import FINAL, Flow
-from gen.insight import note
+from gen.insight import Noting, note
 from gen.material import Material, deciding
 from gen.pool import Pool, of_stage
 from gen.publish import PUBLISHED, Report, publish, report_of
@@ -66,6 +66,8 @@ async def _execute(
             same_engines(pool, staff, number)
         _begin(pool, folder, recipe, material, crew)
         flow = crew.flow(pool, material)
+        for run in flow.runs.values():
+            run.admission.told.append(Noting(pool, run.admission, run.watch).hear)
         ended = pool.state(of_stage("ended", len(recipe.stages) - 1))
         why = await _hold(flow, watch) if flow.runs else str(ended["why"])
     for script, count in sum((run.assessor.uncovered for run in flow.runs.values()), Counter[str]()).items():
@@ -84,7 +86,7 @@ def _note_ends(pool: Pool, recipe: Recipe, crew: Crew, flow: Flow, command: str)
         for name, value in {"models": staff.models, "kinds": staff.kinds, "closed": staff.closed}.items():
             pool.set_state(of_stage(name, number), value)
     for number, run in flow.runs.items():
-        if run.why != "interrupted":
+        if run.why != "interrupted" and not run.admission.behind:
             note(pool, number, run.watch)
         if run.why in FINAL:
             pool.set_state(of_stage("ended", number), _end_of(recipe, number, run.why))

@@ -14,12 +14,14 @@ from gen.core import Sample
 from gen.errors import RecipeError, UserError
 from gen.export.files import atomic
 from gen.gate import Admission, Gate, Position
+from gen.insight import LIVE, note
 from gen.job import measure_all
 from gen.material import Material, deciding, read_material
 from gen.plan import Recipe
 from gen.pool import Pool, of_stage
 from gen.publish import Report, publish, report_of
 from gen.roles import Say
+from gen.watch import Watch
 
 
 def regate(folder: Path, new: Path, *, score_all: bool, say: Say) -> tuple[Report, Report]:
@@ -47,13 +49,15 @@ def regate(folder: Path, new: Path, *, score_all: bool, say: Say) -> tuple[Repor
         left_out = {k: v for k, v in left_out.items() if k in merged.optional and not score_all}
         number = pool.state(of_stage("gate_runs", last), run) + 1
         pool.set_state(of_stage("gate_runs", last), number)  # first: no two gates have one number, killed or not
-        gate = Gate(merged.filters(left_out))
-        record = Record(gate, pool, pool.state(of_stage("fingerprints", last), {}))
-        admission = Admission(gate, number, merged.budget, record, last)
+        record = Record(gate := Gate(merged.filters(left_out)), pool, pool.state(of_stage("fingerprints", last), {}))
+        watch = Watch(record.vector)
+        admission = Admission(gate, number, merged.budget, record, last, told=[watch.hear])
         _judge(pool, admission, _known(merged, material))
         own = {of_stage("gate_run", last): number, of_stage("left_out", last): left_out}
         state = {"finished": None, of_stage("ended", last): None, "deciding": keys, **own}
         pool.add_verdicts(number, (), state)  # in one transaction
+        if admission.position.kept > LIVE:
+            note(pool, last, watch)
         with atomic(saved) as file:
             file.write(recipes.to_toml(merged, folder))
         publish(pool, folder, merged, material)

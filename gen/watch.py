@@ -7,11 +7,12 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from gen.collapse import DIVERSITY, LEAST, Row, measure
 from gen.core import Sample, Score, Vector, derive_seed
+from gen.text import count_words
 
 MOST = 500
 """Samples of a period that are looked at: those whose ids hash lowest."""
@@ -80,9 +81,16 @@ class Period:
         rank = -derive_seed("collapse", sample.id)
         self.kept += 1
         if len(self._lowest) < MOST:
-            heapq.heappush(self._lowest, (rank, self.kept, Row(sample, vector(sample))))
+            heapq.heappush(self._lowest, (rank, self.kept, _row(sample, vector)))
         elif rank > self._lowest[0][0]:
-            heapq.heapreplace(self._lowest, (rank, self.kept, Row(sample, vector(sample))))
+            heapq.heapreplace(self._lowest, (rank, self.kept, _row(sample, vector)))
+
+
+def _row(sample: Sample, vector: Callable[[Sample], Vector | None]) -> Row:
+    """What is measured of a sample, without its long texts: some ten thousand are held."""
+    words = None if sample.response is None else count_words(sample.response)
+    slim = replace(sample, response=None, reasoning="", system="", turns=(), meta={})
+    return Row(slim, vector(sample), words)
 
 
 def no_vector(_: Sample) -> None:

@@ -8,8 +8,9 @@ from rich.console import Console
 
 from gen import recipe as recipes
 from gen.commands.diversity import show
+from gen.core import KEEP
 from gen.engines.scripted import Scripted
-from gen.insight import as_json, diversity, note, noted_alarms, operations
+from gen.insight import Noting, as_json, diversity, note, noted_alarms, operations
 from gen.pool import Pool
 from gen.watch import watched
 
@@ -40,6 +41,35 @@ def test_what_was_noted_of_another_gate_counts_no_more(tmp_path, ran):
         pool.set_state("gate_run", 2)
         assert diversity(pool, RECIPE) == []
         assert noted_alarms(pool) == []
+
+
+def test_of_a_large_pool_the_last_note_is_told_with_its_size(tmp_path, seeds, hold, write, monkeypatch):
+    monkeypatch.setattr("gen.insight.LIVE", 30)
+    noted = []
+    monkeypatch.setattr("gen.insight.note", lambda pool, *more: noted.append(pool.newest(0)) or note(pool, *more))
+
+    def listen(run):
+        run.admission.told.append(Noting(run.pool, run.admission, run.watch).hear)
+
+    run, kept = hold(tmp_path / "run", seeds, engine=Scripted(write, width=8), rounds=3, on_run=listen)
+    steps = [n for n in (30, 33, 37, 41, 46, 51, 57, 64, 72, 81) if n <= len(kept)]  # each an eighth more
+    assert len(noted) == len(steps) > 5
+    with Pool.open(tmp_path / "run") as pool:
+        [found] = diversity(pool, recipes.build({}))
+        seen = sum(m.kept for m in found.seen)
+        assert 30 <= seen < len(kept) == found.kept
+        console = Console(width=80, file=io.StringIO())
+        show(console, [found], [])
+        assert f"measured when {seen} of the {len(kept)} were kept" in console.file.getvalue()
+        note(pool, 0, run.watch)
+        assert diversity(pool, recipes.build({}))[0].seen == watched(kept, lambda _: None)
+    noted.clear()
+    hold(tmp_path / "run", seeds, engine=Scripted(write, width=8), rounds=3, on_run=listen)
+    assert noted == [], "nothing is noted while a gate remembers what was kept before"
+    with Pool.open(tmp_path / "run") as pool:
+        pool.set_state("gate_run", 2)
+        pool.add_verdicts(2, [(s.id, KEEP) for s in kept])
+        assert diversity(pool, recipes.build({})) == [], "large, and never noted of this gate"
 
 
 def test_operations_add_up_to_the_funnel(tmp_path, ran):

@@ -51,11 +51,13 @@ def _cell(score: Score) -> str:
 
 
 def _missing(one: Diversity) -> Iterator[str]:
-    """Why there are dashes: the first reason of each measure, and what shares it."""
+    """What is not there, and why there are dashes: the first reason of each measure, and what shares it."""
     told: dict[str, list[str]] = {}
     for name, title in TITLES.items():
         if note := next((m.scores[name].note for m in one.seen if m.scores[name].value is None), ""):
             told.setdefault(note, []).append(title)
+    if one.kept > (seen := sum(m.kept for m in one.seen)):
+        yield f"measured when {seen:,} of the {one.kept:,} were kept"
     for note, titles in told.items():
         yield f"- {', '.join(titles)}: {note}"
 
