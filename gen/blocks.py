@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 LINE = re.compile(r"[^\n]*\n|[^\n]+")
-ATX = re.compile(r"(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*")
+ATX = re.compile(r"(#{1,6})(?:[ \t]++|\Z)")
 FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})[^`]*")
 RULE = re.compile(r"([=\-~^\"'`#*+_.:<>])\1{2,}")
 FRONT = re.compile(r"\A---[ \t]*\n(?=[\w-]+:)(?:.*\n){1,200}?(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
-LINK = re.compile(r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])")
+LINK = re.compile(r"!?\[([^\]]{0,300})\](?:\([^)]{0,300}\)|\[[^\]]{0,300}\])")
 ITEM = r"(?:[-*+•·◦▪]|\(?\d{1,3}[.)、]|\(?[a-z][.)])\s"
 END = re.compile(
-    r"(?P<latin>[.!?…]+[\"'”’»)\]*_`]*(?=\s|\Z))"  # an end only before a blank: 3.14, example.org
+    r"(?P<latin>(?<![.!?…])[.!?…]++[\"'”’»)\]*_`]*+(?=\s|\Z))"  # an end only before a blank: 3.14, example.org
     r"|[。！？；｡]+[”’」』）】〉》\"]*"  # CJK has no blanks between sentences
     rf"|(?=\n[ \t]*{ITEM})|(?=\n[ \t]*\|)|(?=\n[ \t]*\n)"  # items of a list, rows of a table, paragraphs
 )
@@ -28,6 +28,8 @@ SHORT = re.compile(
     r"Figs|Eq|Eqs|Sec|Ch|No|Nos|Vol|pp?|Inc|Ltd|Co|Corp|Gen|Gov|Sen|Rep|Rev|Hon|Mt|ed|eds)$"
 )
 """Before a full stop that ends no sentence."""
+LONGEST = 1000
+"""Characters of a heading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +99,22 @@ def _heading(lines: Sequence[_Line], at: int, inside: bool) -> _Head | None:
     between = not inside and last == line and 0 < len(under.strip()) <= len(line) and not RULE.fullmatch(under)
     if between and (rule := RULE.fullmatch(line)):
         return _Head(_plain(under), rule[1] * 2, 3)
-    if line.startswith("#") and (atx := ATX.fullmatch(line)):
-        return _Head(_plain(atx[2] or ""), f"#{len(atx[1])}", 1)
+    if line.startswith("#") and (atx := ATX.match(line)):
+        return _Head(_plain(_unclosed(line[atx.end() :])), f"#{len(atx[1])}", 1)
     if inside or not line or line[0].isspace() or RULE.fullmatch(line) or not (rule := RULE.fullmatch(under)):
         return None
     return _Head(_plain(line), rule[1], 2) if rule[1] in "=-" or len(under) >= len(line) else None
 
 
+def _unclosed(title: str) -> str:
+    """The text of a heading without the signs that close it: "Title ##"."""
+    bare = title.rstrip("#")
+    return bare.rstrip(" \t") if bare[-1:] in (" ", "\t") else title
+
+
 def _plain(title: str) -> str:
-    """A heading without links, emphasis and anchors."""
-    bare = re.sub(r"\{[#.][^}]*\}\s*$|\*\*|`", "", LINK.sub(r"\1", title))
+    """A heading without links, emphasis and anchors; of one without end the beginning."""
+    bare = re.sub(r"\{[#.][^}]{0,300}\}\s*$|\*\*|`", "", LINK.sub(r"\1", title[:LONGEST]))
     return " ".join(bare.strip(" \t*~¶#").split())
 
 

@@ -59,9 +59,15 @@ class ParseError(GenError):
         self.reason = reason
 
 
+SHOWN, LONG = 100, 80
+"""Names that a message lists, and characters of each."""
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """A hint for a name that is not among the allowed ones: "did you mean ...? (allowed: ...)"."""
-    names = sorted(allowed)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    """A hint for a name that is not among the allowed ones: "did you mean ...? (allowed: ...)". Names may be the
+    user's own, such as the columns of a table: of very long ones the beginning is shown, of very many some."""
+    names = sorted({other if len(other) <= LONG else f"{other[:LONG]}..." for other in allowed})
+    close = difflib.get_close_matches(name[:LONG], names, n=1, cutoff=0.5) if len(names) <= 10 * SHOWN else []
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}(allowed: {', '.join(names) or 'none'})"
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return f"{hint}(allowed: {', '.join(names[:SHOWN]) or 'none'}{more})"

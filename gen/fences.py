@@ -18,6 +18,8 @@ _MAGIC = re.compile(r"^[!%].*", re.M)
 """Shell lines and magics of notebooks, which are no Python and no mistake."""
 LONGEST = 200_000
 """Characters of the longest block that is parsed."""
+MISSES = 100
+"""Blocks of Markdown in one text that may be looked through in vain, before those inside no longer count."""
 
 
 class Block(NamedTuple):
@@ -32,31 +34,53 @@ def blocks(text: str) -> list[Block]:
     """The fenced blocks of a text, of backticks or tildes, as CommonMark has them; indentation and quote marks before
     a fence are allowed. Two liberties with what models write: a block may be closed at the end of a line of code, and
     in a block of Markdown the blocks inside, of fences as long as its own, are part of it."""
-    found, lines, at = [], text.splitlines(), 0
+    found, reader, at = [], _Reader(text), 0
+    lines = reader.lines
     while at < len(lines):
         opening, at = _OPENING.fullmatch(lines[at]), at + 1
         if opening:
             language = _language(opening[2])
-            end, body = _end(lines, at, opening[1], nests=language == "markdown")
+            end, body = reader.end(at, opening[1], nests=language == "markdown")
             found.append(Block(language, "\n".join(body), end is not None))
             at = len(lines) if end is None else end + 1
     return found
 
 
-def _end(lines: list[str], start: int, fence: str, *, nests: bool) -> tuple[int | None, list[str]]:
-    """The number of the line that closes a block opened before line `start`, and the lines between."""
-    closing, inner = re.compile(rf"[ \t>]*{re.escape(fence)}{re.escape(fence[0])}*[ \t]*"), 0
-    for at in range(start, len(lines)):
-        if closing.fullmatch(lines[at]):
-            if not inner:
-                return at, lines[start:at]
-            inner -= 1
-        elif nests and (opened := _OPENING.fullmatch(lines[at])) and opened[1] == fence:
-            inner += 1
-    for at in range(start, len(lines)):
-        if lines[at].rstrip().endswith(fence) and not _OPENING.fullmatch(lines[at]):
-            return at, [*lines[start:at], lines[at].rstrip()[: -len(fence)]]
-    return None, lines[start:]
+class _Reader:
+    """The lines of a text. Remembers which fences nothing closes any more, so that a text in which nearly every line
+    opens a block is not gone through once for each."""
+
+    def __init__(self, text: str) -> None:
+        self.lines = text.splitlines()
+        self._endless: dict[str, int] = {}
+        self._misses = 0
+
+    def end(self, start: int, fence: str, *, nests: bool) -> tuple[int | None, list[str]]:
+        """The number of the line that closes a block opened before line `start`, and the lines between."""
+        lines = self.lines
+        if (at := self._closing(start, fence, nests=nests and self._misses < MISSES)) is not None:
+            return at, lines[start:at]
+        for at in range(start, len(lines)):
+            if lines[at].rstrip().endswith(fence) and not _OPENING.fullmatch(lines[at]):
+                return at, [*lines[start:at], lines[at].rstrip()[: -len(fence)]]
+        return None, lines[start:]
+
+    def _closing(self, start: int, fence: str, *, nests: bool) -> int | None:
+        """The line that is a closing fence."""
+        if len(fence) >= self._endless.get(fence[0], len(fence) + 1):
+            return None
+        closing, inner, met = re.compile(rf"[ \t>]*{re.escape(fence)}{re.escape(fence[0])}*[ \t]*"), 0, False
+        for at in range(start, len(self.lines)):
+            if closing.fullmatch(self.lines[at]):
+                if not inner:
+                    return at
+                inner, met = inner - 1, True
+            elif nests and (opened := _OPENING.fullmatch(self.lines[at])) and opened[1] == fence:
+                inner += 1
+        self._misses += met
+        if not met:
+            self._endless[fence[0]] = len(fence)
+        return None
 
 
 def _language(info: str) -> str:
@@ -67,10 +91,11 @@ def _language(info: str) -> str:
 
 def prose(text: str) -> str:
     """The text without its fenced blocks."""
-    lines, kept, at = text.splitlines(), [], 0
+    reader, kept, at = _Reader(text), [], 0
+    lines = reader.lines
     while at < len(lines):
         if opening := _OPENING.fullmatch(lines[at]):
-            end, _ = _end(lines, at + 1, opening[1], nests=_language(opening[2]) == "markdown")
+            end, _ = reader.end(at + 1, opening[1], nests=_language(opening[2]) == "markdown")
             at = len(lines) if end is None else end
         else:
             kept.append(lines[at])

@@ -77,5 +77,5 @@ def moved(table: Mapping[str, Any], change: Callable[[Path, str], str], base: Pa
     source = table.get("source")
     moved = {key: each(value) if key == "prompts" else value for key, value in table.items()}
     if isinstance(source, Mapping):
-        moved["source"] = {k: each(v) if k in ("seeds", "against") else v for k, v in source.items()}
+        moved["source"] = {k: each(v) if k in ("seeds", "against", "demos") else v for k, v in source.items()}
     return moved

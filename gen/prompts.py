@@ -7,21 +7,25 @@ passport. The hash of a prompt covers its own bytes and those of every frame it 
 from __future__ import annotations
 
 import functools
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 import jinja2
 import msgspec
 from jinja2 import meta
-from jinja2.sandbox import SandboxedEnvironment
 
 from gen.core import Message, Request, Role, Sampling, digest
 from gen.errors import ParseError, PromptError, nearest
+from gen.template import Bounded
+
+BOUNDS = {"temperature": (0, 2), "top_p": (1e-9, 1), "max_tokens": (1, 131072), "presence_penalty": (-2, 2)}
+"""Of the sampling in a passport."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +75,12 @@ class Prompt(Passport):
         if set(values) != set(self.inputs):
             odd = ", ".join(sorted(set(values) ^ set(self.inputs)))
             raise PromptError(f"prompt {self.name}: inputs are {', '.join(self.inputs)}; missing or unknown: {odd}")
+        environment = cast(Bounded, self.templates[0].environment)
+        environment.begin()
         try:
-            system, user = (template.render(**values).strip() for template in self.templates)
-        except jinja2.TemplateError as error:
-            raise PromptError(f"prompt {self.name}: cannot be rendered: {error}") from error
+            system, user = (environment.text(template.generate(**values)).strip() for template in self.templates)
+        except Exception as error:  # whatever the expressions of a template come to
+            raise PromptError(f"prompt {self.name}: cannot be rendered: {_told(error)}; mend the template") from error
         return (*((Message("system", system),) if system else ()), Message("user", user))
 
     def ask(self, *, sampling: Sampling | None = None, attempt: int = 0, **values: Any) -> Request:
@@ -96,8 +102,8 @@ def parse_sections(text: str, required: tuple[str, ...], optional: tuple[str, ..
         opened, closed = text.count(f"<{tag}>"), text.count(f"</{tag}>")
         if not opened and not closed and tag in optional:
             continue
-        body = re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
-        if opened != 1 or closed != 1 or body is None:
+        body = re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL) if opened == closed == 1 else None
+        if body is None:
             raise ParseError("reply_unparsed", f"expected one <{tag}>...</{tag}>, found {opened} and {closed}")
         found[tag] = body[1].strip()
     return found
@@ -133,11 +139,12 @@ def parse_choice(text: str, choices: tuple[str, ...]) -> str:
     >>> parse_choice("They are not equal.", ("equal", "not equal"))
     'not equal'
     """
-    words = "|".join(re.escape(c) for c in sorted(choices, key=len, reverse=True))
-    match = re.search(rf"(?<!\w)({words})(?!\w)", text, re.IGNORECASE)
-    if match is None:
+    ordered = sorted(choices, key=len, reverse=True)
+    words = "|".join(f"({re.escape(c)})" for c in ordered)
+    match = re.search(rf"(?<!\w)(?:{words})(?!\w)", text, re.IGNORECASE)
+    if match is None or match.lastindex is None:
         raise ParseError("reply_unparsed", f"expected one of {', '.join(choices)}, found {text[:80]!r}")
-    return next(c for c in choices if c.lower() == match[1].lower())
+    return ordered[match.lastindex - 1]
 
 
 class Prompts:
@@ -145,12 +152,16 @@ class Prompts:
 
     def __init__(self, folder: Path | None = None) -> None:
         shipped = Path(str(resources.files("prompts")))
-        if folder is not None and not folder.is_dir():
+        if folder is not None and not os.path.isdir(folder):  # noqa: PTH112 (of any name, however long)
             raise PromptError(f"--prompts {folder}: not a folder; `gen prompts copy NAME --to DIR` makes one")
         self.folders = [f for f in (folder, shipped) if f is not None]
-        self.environment = SandboxedEnvironment(
-            loader=jinja2.FunctionLoader(self._body), undefined=jinja2.StrictUndefined,
-            trim_blocks=True, lstrip_blocks=True, autoescape=False, keep_trailing_newline=False,
+        self.environment = Bounded(
+            loader=jinja2.FunctionLoader(self._body),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            autoescape=False,
+            keep_trailing_newline=False,
         )
         self.get = functools.lru_cache(maxsize=None)(self._load)
 
@@ -162,9 +173,9 @@ class Prompts:
     def path(self, name: str) -> Path:
         """The file that `name` means: the user's where there is one, else the shipped one."""
         for folder in self.folders:
-            if (path := folder / f"{name}.jinja").is_file():
+            if os.path.isfile(path := folder / f"{name}.jinja"):  # noqa: PTH113
                 return path
-        raise PromptError(f"no prompt is called {name!r}: {nearest(name, self.names())}")
+        raise PromptError(f"no prompt is called {name[:100]!r}: {nearest(name, self.names())}")
 
     def closure(self, name: str) -> list[str]:
         """`name` and the frames that it extends or includes."""
@@ -182,6 +193,8 @@ class Prompts:
             text = path.read_text(encoding="utf-8").replace("\r\n", "\n")
         except UnicodeDecodeError as error:
             raise PromptError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
+        except OSError as error:
+            raise PromptError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
         if name.rpartition("/")[2].startswith("_"):
             return "", text
         head, mark, body = text.removeprefix("---\n").partition("\n---\n")
@@ -193,10 +206,13 @@ class Prompts:
         return self._split(name.removesuffix(".jinja"))[1]
 
     def _ast(self, name: str) -> Any:
+        body = self._body(name)
         try:
-            return self.environment.parse(self._body(name))
+            return self.environment.parse(body)
         except jinja2.TemplateSyntaxError as error:
             raise PromptError(f"{self.path(name)}: line {error.lineno} of the template: {error.message}") from error
+        except Exception as error:  # nested too deeply, a number without end
+            raise PromptError(f"{self.path(name)}: the template cannot be read: {_told(error)}; simplify it") from error
 
     def _load(self, name: str) -> Prompt:
         path, (head, _) = self.path(name), self._split(name)
@@ -205,13 +221,18 @@ class Prompts:
         asts = [self._ast(n) for n in names]
         try:
             asts += [self.environment.parse(passport.system)]
+            templates = self.environment.from_string(passport.system), self.environment.get_template(name)
         except jinja2.TemplateSyntaxError as error:
-            raise PromptError(f"{path}: line {error.lineno} of the system text: {error.message}") from error
+            part = f"of the template {error.name}" if error.name else "of the system text"
+            raise PromptError(f"{path}: line {error.lineno} {part}: {error.message}") from error
+        except PromptError:
+            raise
+        except Exception as error:  # what parses and cannot be compiled
+            raise PromptError(f"{path}: the template cannot be read: {_told(error)}; simplify it") from error
         used = set().union(*(meta.find_undeclared_variables(ast) for ast in asts))
         if used != set(passport.inputs):
             found = f"inputs are {sorted(passport.inputs)}, the template uses {sorted(used)}"
             raise PromptError(f"{path}: {found}; make them equal")
-        templates = self.environment.from_string(passport.system), self.environment.get_template(name)
         content = digest(*(self._split(n) for n in sorted(names)), size=12)
         given = {f.name: getattr(passport, f.name) for f in fields(passport)}
         return Prompt(name=name, hash=content, templates=templates, **given)
@@ -222,13 +243,34 @@ def _read_passport(path: Path, head: str) -> Passport:
         table = tomllib.loads(head)
         _check_names(path, "passport", table, Passport)
         passport = msgspec.convert(table, Passport)
-    except tomllib.TOMLDecodeError as error:
-        raise PromptError(f"{path}: the passport is not valid TOML: {error}") from error
     except msgspec.ValidationError as error:
         raise PromptError(f"{path}, passport: {error}; mend it") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a bare ValueError
+        raise PromptError(f"{path}: the passport is not valid TOML: {_told(error)}; mend it") from error
+    _check_values(path, passport.reply, passport.sampling)
     if passport.raw and passport.system:
         raise PromptError(f"{path}: both raw and system; a text to go on with has no system turn, so drop one of them")
     return passport
+
+
+def _check_values(path: Path, reply: Reply, sampling: Sampling) -> None:
+    """Refuse a form of reply that nothing could be read by, and sampling that no server would take."""
+    for name, (least, most) in BOUNDS.items():
+        if not least <= (value := getattr(sampling, name)) <= most:
+            raise PromptError(f"{path}, sampling: {name} = {value}; allowed: {least} to {most}")
+    tags = (*reply.sections, *reply.optional)
+    if odd := next((tag for tag in tags if not re.fullmatch(r"\w[\w-]*", tag)), None):
+        raise PromptError(f"{path}, reply: section {odd!r}; a section has the name of a tag: letters, digits, _ and -")
+    if reply.form == "choice" and not all(reply.choices or [""]):
+        raise PromptError(
+            f"{path}, reply: choices = {[*reply.choices]}; the form choice needs some, none of them empty"
+        )
+
+
+def _told(error: Exception) -> str:
+    """What an error of a library says, on one line."""
+    said = " ".join(str(error).partition("; use sys.")[0].split())[:300] or type(error).__name__
+    return said if isinstance(error, jinja2.TemplateError | ValueError) else f"{type(error).__name__}: {said}"
 
 
 def _check_names(path: Path, where: str, table: Mapping[str, Any], kind: type[Any]) -> None:

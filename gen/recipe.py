@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,30 @@ from typing import Any
 import msgspec
 
 from gen import catalog
-from gen.errors import RecipeError, nearest
+from gen.errors import PromptError, RecipeError, nearest
 from gen.loop import MEASURED, gate_of, parts_of
 from gen.plain import difference, moved, table_of, to_toml
 from gen.plan import SECTIONS, Recipe, Stage, values
 from gen.prompts import Prompts
 from gen.sections import Budget, Roles
 
-__all__ = ["FILTER_KINDS", "SECTIONS", "Recipe", "Stage", "build", "difference", "load", "read", "table_of", "to_toml",
-           "values", "with_values"]
+__all__ = [
+    "FILTER_KINDS",
+    "SECTIONS",
+    "Recipe",
+    "Stage",
+    "build",
+    "difference",
+    "load",
+    "read",
+    "table_of",
+    "to_toml",
+    "values",
+    "with_values",
+]
 FILTER_KINDS = ("rule", "score", "dedup")
+MOST = 1 << 20
+"""Bytes of the longest recipe."""
 
 
 def read(path: Path) -> Recipe:
@@ -32,11 +46,19 @@ def read(path: Path) -> Recipe:
 def load(path: Path) -> dict[str, Any]:
     """The tables of a recipe file, unchecked. Paths in it that exist beside the file mean what is there."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        if path.exists() and not path.is_file():
+            raise RecipeError(f"{path}: a folder, pipe or device; expected a TOML recipe in a file")
+        with path.open("rb") as file:
+            data = file.read(MOST + 1)
+        if len(data) > MOST:
+            raise RecipeError(f"{path}: more than {MOST >> 20} MiB; expected a TOML recipe")
+        table = tomllib.loads(data.decode("utf-8-sig"))
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read ({error.strerror}); expected a TOML recipe") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not valid TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a bare ValueError
+        known = isinstance(error, tomllib.TOMLDecodeError | UnicodeDecodeError)
+        said = error if known else "a number of too many digits, or tables nested too deeply"
+        raise RecipeError(f"{path}: not valid TOML: {said}; `gen evolve --print-recipe` prints one that is") from error
     return moved(table, lambda found, rest: f"{found}{rest}", path.parent)
 
 
@@ -50,18 +72,37 @@ def build(table: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
     plain = _make(Recipe, {"rounds": getattr(cls, "ROUNDS", 0), **_plain(table)}, where)
     if plain.rounds and not hasattr(cls, "ROUNDS"):
         raise RecipeError(f"{where}: rounds = {plain.rounds}, but {loop!r} has no rounds; leave it out")
-    prompts = Prompts(Path(plain.prompts) if plain.prompts else None)
-    own = {"prompts": prompts} if "prompts" in {f.name for f in fields(cls)} else {}
-    params = _make(cls, table.get(loop, {}), f"{where}, [{loop}]", **own)
-    for part in parts_of(params):
-        part.loop.asks()  # every prompt that can be asked is read and checked now, not in round 3
+    params = _params(cls, table.get(loop, {}), plain.prompts, where, loop)
     sections = {name: _make(part, table.get(name, {}), f"{where}, [{name}]") for name, part in SECTIONS.items()}
     if any(hasattr(part.loop, "draw") for part in parts_of(params)):
         sections["budget"] = _bounded(sections["budget"])
     gates = _gates(params, table.get("gate", {}), where)
-    optional = table.get("gate", {}).get("optional", () if "filters" in table.get("gate", {}) else MEASURED)
+    optional = _names(table.get("gate", {}), "optional", () if "filters" in table.get("gate", {}) else MEASURED, where)
     kept = tuple(name for name in optional if any(catalog.name_of(f) == name for gate in gates for f in gate))
     return replace(plain, params=params, gate=gates[-1], gates=gates, optional=kept, **sections)  # type: ignore[no-any-return]
+
+
+def _params(cls: type[Any], table: Mapping[str, Any], folder: str, where: str, loop: str) -> Any:
+    """The loop's own parameters. Every prompt that can be asked is read and checked now, not in round 3."""
+    if not hasattr(cls, "asks"):
+        raise RecipeError(f"{where}: {loop!r} is no loop; see gen/loop.py")
+    try:
+        prompts = Prompts(Path(folder) if folder else None)
+        own = {"prompts": prompts} if "prompts" in {f.name for f in fields(cls)} else {}
+        params = _make(cls, table, f"{where}, [{loop}]", **own)
+        for part in parts_of(params):
+            part.loop.asks()
+    except PromptError as error:
+        raise PromptError(f"{where}: {error}") from error
+    return params
+
+
+def _names(gate: Mapping[str, Any], key: str, default: Sequence[str], where: str) -> Sequence[str]:
+    """A list of filters in [gate]."""
+    found = gate.get(key, default)
+    if not isinstance(found, (list, tuple)) or not all(isinstance(n, str) for n in found):
+        raise RecipeError(f"{where}, [gate]: {key} = {found!r}; expected a list of filter names")
+    return found
 
 
 def _plain(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,7 +153,9 @@ def _chain(table: Mapping[str, Any], where: str) -> Recipe:
         target = above.get("budget", {}).get("target") if last else stage.get("target")
         budget = {k: v for k, v in above.get("budget", {}).items() if k != "target"}
         budget |= {} if target is None else {"target": target}
-        roles = {**above.get("roles", {}), **stage.get("roles", {})}
+        if not isinstance(own_roles := stage.get("roles", {}), Mapping):
+            raise RecipeError(f"{place}: roles = {own_roles!r}; expected a table of roles")
+        roles = {**above.get("roles", {}), **own_roles}
         chain.append(build({**above, **own, "loop": loop, "roles": roles, "budget": budget}, where=place))
     plain = _make(Recipe, {**_plain(above), "rounds": 0}, where)
     last_one = chain[-1]
@@ -126,9 +169,7 @@ def _chain(table: Mapping[str, Any], where: str) -> Recipe:
 
 def _gates(params: Any, table: Mapping[str, Any], where: str) -> tuple[tuple[Any, ...], ...]:
     """The filters of each part of a loop, opened with what `[gate.NAME]` says."""
-    own, parts = table.get("filters", gate_of(params)), parts_of(params)
-    if not isinstance(own, (list, tuple)) or not all(isinstance(n, str) for n in own):
-        raise RecipeError(f"{where}, [gate]: filters = {own!r}; expected a list of filter names")
+    own, parts = _names(table, "filters", gate_of(params), where), parts_of(params)
     names = list(dict.fromkeys((*own, *(n for part in parts for n in part.gate or ()))))
     for key in table:
         if key not in ("filters", "optional", *names):

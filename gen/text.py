@@ -16,7 +16,7 @@ from typing import Any, Literal
 from gen.fences import blocks
 
 _ASCII_TOKEN = re.compile("[a-z0-9]+")
-_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)(?:^[ \t]*(\1)[`~]*[ \t]*$|\Z)", re.M | re.S)
+_FENCE = re.compile(r"^[ \t]*(`{3,}+|~{3,}+)[^\n`]*+\n(.*?)(?:^[ \t]*(\1)[`~]*[ \t]*$|\Z)", re.M | re.S)
 _TABLE_ROW = re.compile(r"^[ \t]*\|.*\|[ \t]*$", re.M)
 _EDGES = " \t.,;:?…\"'`“”‘’«»‹›„「」『』《》。、"
 _FOLD = {**{wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}, 0x2019: 0x27}

@@ -20,7 +20,7 @@ LEADS = re.compile(
     r"to|you (?:should|must|will)|your (?:task|job|goal) is to|help me(?: to)?)\s+)+",
     re.I,
 )
-SENTENCE = re.compile(r"[.!?:;\n]+(?:\s|$)|[()\"“”]")
+SENTENCE = re.compile(r"(?<![.!?:;\n])[.!?:;\n]+(?:\s|$)|[()\"“”]")
 TOKEN = re.compile(r"[A-Za-z]+(?:['’-][A-Za-z]+)*|\d[\d.,]*|<[^<>\s]+>|[^\s\w]")
 
 

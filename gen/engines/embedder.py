@@ -183,5 +183,5 @@ def _names(payload: Mapping[str, Any]) -> list[str]:
 def _vector(payload: Mapping[str, Any]) -> Vector:
     try:
         return unit(payload["data"][0]["embedding"])
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
         raise wire.Unreadable(f"JSON without a vector in data[0].embedding ({type(error).__name__})") from None

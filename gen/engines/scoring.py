@@ -30,6 +30,10 @@ TELL = {"logprobs": True, "return_token_ids": True}
 """Makes a chat completion tell its tokens and their log-probabilities."""
 
 
+MISSHAPEN = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
+"""What reading JSON of another shape raises."""
+
+
 class Tokens(NamedTuple):
     ids: list[int]
     limit: int
@@ -63,7 +67,7 @@ class Measure:
                 if why := await self._lacks(endpoint):
                     return f"{endpoint.name}: {why}"
                 is_raw.append(await self._tells_raw(endpoint))
-            except (Refused, RecipeError, ValueError) as no:
+            except (Refused, RecipeError, *MISSHAPEN) as no:
                 said = self._transport.presentable(no.said if isinstance(no, Refused) else "")
                 return f"{endpoint.name}: {LACKS}{f' ({said})' if said else ''}"
             except Unavailable:  # some servers break at what they do not support
@@ -172,7 +176,7 @@ def generated(payload: Mapping[str, Any]) -> Generated | None:
         choice = payload["choices"][0]
         values = [float(one["logprob"]) for one in choice["logprobs"]["content"]]
         told = Generated([*map(int, payload["prompt_token_ids"])], [*map(int, choice["token_ids"])], values)
-    except (KeyError, IndexError, TypeError, ValueError):
+    except MISSHAPEN:
         return None
     return told if len(told.tokens) == len(values) > 0 else None
 
@@ -195,6 +199,6 @@ def _values(payload: Mapping[str, Any], ids: Sequence[int]) -> list[float]:
     try:
         rows = payload["choices"][0]["prompt_logprobs"][1:]
         values = [float(told[str(token)]["logprob"]) for told, token in zip(rows, ids[1:], strict=True)]
-    except (KeyError, IndexError, TypeError, ValueError):
+    except MISSHAPEN:
         raise wire.Unreadable("no log-probabilities of the tokens that were sent") from None
     return [0.0, *values]

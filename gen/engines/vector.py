@@ -15,7 +15,8 @@ def unit(values: Any) -> Vector:
     import numpy as np
 
     values_D = np.asarray(values, "f8")
-    length = float(np.sqrt((values_D * values_D).sum()))
+    with np.errstate(over="ignore", invalid="ignore"):  # refused below
+        length = float(np.sqrt((values_D * values_D).sum()))
     if values_D.ndim != 1 or not 0 < length < float("inf"):
         raise ValueError(f"numbers without a direction: shape {values_D.shape}, length {length}")
     return (values_D / length).astype("<f2").tobytes()

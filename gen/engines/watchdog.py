@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from dataclasses import dataclass
 
@@ -83,9 +84,10 @@ class Watchdog:
         status, told = await self._get("/metrics")
         found = TOKENS.findall(told) if status == 200 else []
         try:
-            return sum(map(float, found)) if found else None
+            count = sum(map(float, found))
         except ValueError:
             return None
+        return count if found and math.isfinite(count) else None
 
     async def _get(self, page: str) -> tuple[int, bytes]:
         """Status and body; 599 for no answer."""

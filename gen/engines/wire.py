@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
@@ -19,11 +20,19 @@ DROPPABLE = ("chat_template_kwargs", "seed", "response_format", "thinking_token_
 NOT_KNOWN = re.compile(
     r"extra_forbidden|extra (inputs|fields)|not (permitted|allowed|supported|recogni[sz]ed)|un(known|recogni[sz]ed|"
     r"supported|expected)|does ?n[o']t support|no such (field|parameter)|additional propert|"
-    r"thinking_token_budget (is set but|needs)", re.I)  # vLLM without --reasoning-parser
-LIMIT = re.compile(r"context (?:length|size)\D{0,12}?(\d+)|cannot be greater than max_model_len\D*(\d+)", re.I)
+    r"thinking_token_budget (is set but|needs)",
+    re.I,
+)  # vLLM without --reasoning-parser
+LIMIT = re.compile(
+    r"context (?:length|size)\D{0,12}?(\d{1,12})|cannot be greater than max_model_len\D*(\d{1,12})", re.I
+)
 PROMPT = re.compile(
-    r"(\d+) (?:in the messages|in your prompt|input tokens|tokens from the input)|resulted in (\d+) tokens|"
-    r"(?:input|request) \((\d+) tokens\)", re.I)
+    r"(\d{1,12}) (?:in the messages|in your prompt|input tokens|tokens from the input)|resulted in (\d{1,12}) tokens|"
+    r"(?:input|request) \((\d{1,12}) tokens\)",
+    re.I,
+)
+LONGEST = 2000
+"""Characters of a server's complaint that are looked at."""
 
 
 class Unreadable(ValueError):
@@ -121,7 +130,7 @@ def completion(payload: Mapping[str, Any], *, opened: bool = False, raw: bool = 
         notes = ["ended inside its reasoning"]
     counts = used if isinstance(used, dict) else {"prompt_tokens": "none"}
     asked, told = (counts.get(f"{name}_tokens") or 0 for name in ("prompt", "completion"))
-    if type(asked) is not int or type(told) is not int or min(asked, told) < 0:
+    if type(asked) is not int or type(told) is not int or not 0 <= min(asked, told) <= max(asked, told) < 2**53:
         asked, told, notes = 0, 0, [*notes, "no usage"]
     return Completion(split.answer, end, split.reasoning, asked, told, "; ".join(notes))
 
@@ -143,17 +152,20 @@ def opens_inside(payload: Mapping[str, Any]) -> bool:
 
 
 def complaint(raw: bytes) -> str:
-    """What a server says against a request, in whatever shape it says it."""
+    """What a server says against a request, in whatever shape it says it; of a very long text the beginning."""
     try:
-        payload = decode(raw)
+        return _said(decode(raw))[:LONGEST]
     except Unreadable:
-        return raw[:2000].decode("utf-8", "replace")
+        return raw[:LONGEST].decode("utf-8", "replace")
+
+
+def _said(payload: Mapping[str, Any]) -> str:
     error = payload.get("error") or payload.get("message") or payload.get("detail") or ""
     if isinstance(error, list):  # FastAPI's own form; its `input` repeats the user's text
         return "; ".join(f"{row.get('loc')}: {row.get('msg')}" for row in error if isinstance(row, dict))
     if not isinstance(error, dict):
         return str(error)
-    words = str(error.get("message") or error)
+    words = str(error.get("message") or error)[:LONGEST]
     if "n_ctx" in error:  # llama.cpp
         words += f" (context size ({error['n_ctx']}), request ({error.get('n_prompt_tokens')} tokens))"
     return f"{words} (param: {error['param']})" if error.get("param") else words
@@ -181,9 +193,10 @@ def overflow(said: str) -> Overflow | None:
 def seconds(value: str | None) -> float | None:
     """Of a Retry-After header; None where there is none, or one that is no number."""
     try:
-        return max(0.0, float(value or ""))
+        rest = float(value or "")
     except ValueError:
         return None
+    return max(0.0, rest) if math.isfinite(rest) else None
 
 
 def probe(payload: Mapping[str, Any]) -> tuple[float, ...]:
@@ -195,9 +208,10 @@ def probe(payload: Mapping[str, Any]) -> tuple[float, ...]:
         else:  # of a text
             tops = [*told["top_logprobs"][0].values()]
         ranked = sorted(map(float, tops), reverse=True)[:5]
-        return ranked[0], sum(ranked) / len(ranked)
-    except (KeyError, IndexError, TypeError, ValueError):
+        found = ranked[0], sum(ranked) / len(ranked)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
         return ()
+    return found if all(map(math.isfinite, found)) else ()
 
 
 def presentable(text: str, secrets: tuple[str, ...] = ()) -> str:

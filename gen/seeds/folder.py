@@ -6,6 +6,7 @@ of `train`, unless another split, or every one, is asked for: nobody evolves a t
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import os
 import re
@@ -22,12 +23,19 @@ SPLITS = {"train": "train|training", "validation": "validation|valid|val|dev", "
 PAPERS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
 """What `datasets` writes beside its data."""
 ROWS = endings(KINDS)
+LONGEST = 1 << 18
+"""Bytes of a card that are looked at."""
 
 
 def local(named: str, base: Path = Path()) -> tuple[Path, str] | None:
     """The file or folder of a name, seen from `base`, and what follows it (`:CONFIG#SPLIT`); None where none exists."""
-    if (whole := base / named).exists():
-        return whole, ""
+    try:
+        if (whole := base / named).exists():
+            return whole, ""
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return None
+        raise
     parts = NAMED.fullmatch(named)
     return (base / parts[1], named[len(parts[1]) :]) if parts and (base / parts[1]).is_dir() else None
 
@@ -40,22 +48,23 @@ def files(path: Path, card: Mapping[str, Any], wanted: str, every: bool) -> tupl
     found = _below(path)
     if not found:
         raise InputError(f"{path}: no file in this folder is read; allowed: {', '.join(KINDS)}")
-    configs = {str(c.get("config_name", "default")): c for c in listed(card.get("configs"))
+    configs = {_word(c.get("config_name", "default")): c for c in listed(card.get("configs"))
                if isinstance(c, dict) and (c.get("data_files") or c.get("data_dir"))}
     if config and config not in configs:
         raise InputError(f"{path}:{config}: no such configuration in its README.md; {nearest(config, configs)}")
     chosen = configs.get(config or "default") or next(iter(configs.values()), {})
     if not chosen.get("data_files"):
-        inside = str(chosen.get("data_dir", "."))
+        inside = _word(chosen.get("data_dir", "."))
         return _by_name(path, [file for file in found if file.is_relative_to(path / inside)], split, every)
     splits = _splits(chosen["data_files"])
     if split and split not in splits:
         raise InputError(f"{path}#{split}: no such split in its README.md; {nearest(split, splits)}")
     taken = [split] if split else splits if every else ["train" if "train" in splits else next(iter(splits))]
-    patterns = [str(pattern) for name in taken for pattern in listed(splits[name])]
+    patterns = [_word(pattern) for name in taken for pattern in listed(splits[name])]
     named = [f for f in found if any(fnmatch.fnmatch(str(f.relative_to(path)), pattern) for pattern in patterns)]
     if not named:
-        raise InputError(f"{path}: its README.md names {', '.join(patterns)}, but no file here that is read")
+        raise InputError(f"{path}: its README.md names {', '.join(patterns)[:300]}, but no file here that is read; "
+                         "correct it, or name the files themselves")
     return named, []
 
 
@@ -105,14 +114,23 @@ def _split(path: Path) -> str:
 def _splits(files: Any) -> dict[str, Any]:
     """Split -> patterns, from either of the ways in which a card says it."""
     if isinstance(files, list) and all(isinstance(f, dict) for f in files):
-        return {str(f.get("split", "train")): f.get("path") for f in files}
+        return {_word(f.get("split", "train")): f.get("path") for f in files}
     return {"train": files}
+
+
+def _word(value: Any) -> str:
+    """A name of a card. Where a list or table stands in its place, what kind of thing that is: by references within
+    it, a few lines of YAML can make one that would fill the memory as a text."""
+    return str(value)[:300] if isinstance(value, str | int | float | None) else type(value).__name__
 
 
 def card(folder: Path) -> Mapping[str, Any]:
     """The front matter of a folder's dataset card; empty where there is none that can be read."""
     try:
-        text = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+        if not (path := folder / "README.md").is_file():
+            return {}
+        with path.open("rb") as file:
+            text = file.read(LONGEST).decode("utf-8", "replace").replace("\r\n", "\n")
     except OSError:
         return {}
     if not text.startswith("---"):
@@ -121,6 +139,6 @@ def card(folder: Path) -> Mapping[str, Any]:
 
     try:
         found = yaml.safe_load(text[3:].split("\n---", 1)[0])
-    except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none is a ValueError
+    except Exception:  # a date, number or truth value that is none is whatever error its reading comes to
         return {}
     return found if isinstance(found, dict) else {}

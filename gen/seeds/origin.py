@@ -19,8 +19,9 @@ def find(named: str, every: bool = False) -> Origin:
     is, or where it cannot be opened."""
     try:
         return _found(named, every)
-    except PermissionError as error:
-        raise InputError(f"{named}: cannot be read ({error.strerror}); check its permissions") from None
+    except OSError as error:
+        advice = "check its permissions" if isinstance(error, PermissionError) else "name a file, folder or dataset"
+        raise InputError(f"{named[:200]}: cannot be read ({error.strerror}); {advice}") from None
 
 
 def _found(named: str, every: bool) -> Origin:

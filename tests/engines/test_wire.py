@@ -231,3 +231,35 @@ def test_a_servers_words_are_shown_without_key_host_and_path() -> None:
 def test_counts_that_are_no_counts_are_no_usage(used: Any) -> None:
     done = wire.completion(reply({"content": "a"}, usage=used))
     assert (done.completion_tokens, done.note) == (0, "no usage")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"content": [{"top_logprobs": [{"logprob": 10**400}]}]},
+        {"content": [{"top_logprobs": [{"logprob": float("nan")}]}]},
+        {"top_logprobs": [None]},
+        {"top_logprobs": ["a"]},
+        {"content": [{"top_logprobs": []}]},
+    ],
+)
+def test_odd_log_probabilities_are_none(told):
+    assert wire.probe({"choices": [{"logprobs": told}]}) == ()
+
+
+def test_counts_that_no_store_holds_are_no_usage():
+    payload = {"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": 1, "completion_tokens": 2**70}}
+    done = wire.completion(payload)
+    assert (done.prompt_tokens, done.completion_tokens, done.note) == (0, 0, "no usage")
+
+
+def test_a_complaint_without_end_is_looked_at_as_far_as_it_makes_sense():
+    for message in ("9" * 1_000_000, "a" * 1_000_000, "context length " + "9" * 5000):
+        said = wire.complaint(json.dumps({"error": {"message": message}}).encode())
+        assert len(said) == 2000
+        wire.overflow(said)
+        assert len(wire.presentable(said)) <= 200
+
+
+def test_a_rest_without_end_is_none():
+    assert [wire.seconds(value) for value in ("inf", "nan", "1e400", "-3", "2.5", "soon")] == [None, None, None, 0.0, 2.5, None]
