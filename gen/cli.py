@@ -3,6 +3,7 @@ needs them, so that `gen --help` is instant."""
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if end.code == 1 else int(end.code or 0)
     except OSError as error:  # a full disk, a folder without permission
         _tell(f"{error.filename or 'system'}: {error.strerror or error}; mend it, then run the same command")
-        return 1
+        return 75 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO) else 1
     except KeyboardInterrupt:
         _tell("stopped at once; the same command goes on")
         return 75

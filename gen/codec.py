@@ -61,8 +61,11 @@ def unpack(kind: type[T], data: bytes, ask: Callable[..., list[tuple[Any, ...]]]
             return text
         if text[1:2] == "=":
             return text[2:]
-        ((body,),) = ask("SELECT body FROM text WHERE hash = ?", bytes.fromhex(text[1:]))
-        return zlib.decompress(body, -12).decode()
+        ((body,),) = ask("SELECT body FROM text WHERE hash = ?", address := bytes.fromhex(text[1:]))
+        data = zlib.decompress(body, -12)
+        if hashlib.blake2b(data, digest_size=16).digest() != address:
+            raise ValueError("a text is not the one that was stored")
+        return data.decode()
 
     try:
         return msgspec.convert(_each(decode(data), read), kind)

@@ -21,11 +21,11 @@ from urllib.parse import urlsplit
 from packaging.requirements import Requirement
 
 from gen import __version__
+from gen.disk import MOUNTS, check_fit, file_system
 from gen.engines import launch
 from gen.engines.survey import PORTS, Seen
 from gen.errors import GenError, RecipeError
 from gen.micro import bundled
-from gen.store import MOUNTS, check_fit, file_system
 
 Status = Literal["ok", "note", "problem"]
 PACKAGES = ("torch", "transformers", "sentence-transformers", "datasets")

@@ -7,7 +7,7 @@ GenError
 │   └── InputError       seeds and other data that the user brought
 ├── EngineError          exit 1: an engine that cannot do what was asked of it
 │   └── Unavailable      exit 75: nothing answers now; the same command goes on later
-├── PoolError            exit 1: the store is damaged, locked or on an unfit disk
+├── PoolError            exit 1: the store is damaged; 2: locked or on an unfit disk; 75: the disk takes no more
 ├── Interrupted          exit 75: stopped by Ctrl-C; the same command goes on
 └── ParseError           a model reply without the asked-for form: data, caught by the loop that asked
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from gen.assess import Record
 from gen.core import Sample
+from gen.disk import DATABASE
 from gen.errors import UserError
 from gen.export.rows import dataset_row, line
 from gen.gate import Admission, Gate
@@ -25,7 +26,6 @@ from gen.recipe import Recipe
 from gen.roles import Say, at_work, hire
 from gen.rounds import Run
 from gen.sections import Budget
-from gen.store import DATABASE
 
 ENOUGH = 24
 """Seeds whose conversations are waited for, also where that takes longer than was asked for."""

@@ -22,7 +22,7 @@ from gen.flow import FINAL, Flow
 from gen.insight import Noting, note
 from gen.material import Material, deciding
 from gen.pool import Pool, of_stage
-from gen.publish import PUBLISHED, Report, publish, report_of
+from gen.publish import PUBLISHED, Report, is_published, publish, report_of
 from gen.recipe import Recipe
 from gen.roles import Say
 from gen.rollout import together
@@ -40,9 +40,11 @@ def execute(
     crew = crew_of(recipe, material)
     _check_folder(folder)
     with Pool.open(folder) as pool, logged(folder, command):
+        if pool.lost:
+            log.warning(pool.lost)
         _check_same(pool, recipe, material, folder)
         if (finished := pool.state("finished")) and finished == _goal(recipe, str(finished["why"])):
-            if not all((folder / name).exists() for name in PUBLISHED):
+            if not is_published(pool, folder):
                 publish(pool, folder, recipe, material)
             return report_of(pool, folder, "finished")
         return asyncio.run(_execute(recipe, folder, material, pool, crew, command, watch, say))

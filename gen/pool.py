@@ -18,7 +18,7 @@ from gen.codec import clean, decode, encode, packer
 from gen.core import Candidate, Sample, Score, Verdict
 from gen.errors import PoolError, UserError
 from gen.journal import Journal
-from gen.schema import MIGRATIONS, SCHEMA, VERSION
+from gen.schema import MIGRATIONS, REPORTED, SCHEMA, VERSION
 from gen.store import Store
 from gen.tally import FAILED, SOUND, TALLY, FunnelRow, Key
 
@@ -75,12 +75,12 @@ class Pool(Journal):
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
-        self.close = store.close
+        self.close, self.lost = store.close, store.lost
 
     @classmethod
     def open(cls, folder: Path, *, readonly: bool = False) -> Self:
         """The pool in `folder`, made if there is none; readonly, beside any writer. Raises as `Store` does."""
-        return cls(Store(folder, SCHEMA, VERSION, MIGRATIONS, readonly=readonly))
+        return cls(Store(folder, SCHEMA, VERSION, MIGRATIONS, readonly=readonly, counted=REPORTED))
 
     def __enter__(self) -> Self:
         return self

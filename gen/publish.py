@@ -15,6 +15,7 @@ import msgspec
 from gen import __version__
 from gen import recipe as recipes
 from gen.card import CardFacts, card
+from gen.core import digest
 from gen.errors import UserError
 from gen.export.files import atomic
 from gen.export.write import write_dataset
@@ -93,6 +94,24 @@ def publish(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> Non
     pool.set_state("card", msgspec.to_builtins(facts))
     with atomic(folder / "README.md") as file:
         file.write(card(facts))
+    pool.set_state("published", {name: _look(folder / name) for name in PUBLISHED})
+
+
+def is_published(pool: Pool, folder: Path) -> bool:
+    """Whether what a run leaves is there as it was written: not removed, cut short or older, by a power cut, a copy or
+    a hand. Of long files only size and end are looked at."""
+    known = pool.state("published") or dict.fromkeys(PUBLISHED)
+    found = {name: _look(folder / name) for name in known}
+    return None not in found.values() and all(known[name] in (None, found[name]) for name in known)
+
+
+def _look(path: Path) -> list[Any] | None:
+    """Size and a hash of the last MiB; None where there is no file."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        file.seek(max(0, (size := path.stat().st_size) - 2**20))
+        return [size, digest(file.read().hex())]
 
 
 def _told(pool: Pool, name: str, stage: int) -> Any:

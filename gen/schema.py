@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 VERSION = 3
+REPORTED = {"journal": "replies", "grown": "conversations", "verdict": "verdicts"}
+"""Tables whose rows are never deleted, and what they are called."""
 COUNTS = """
 CREATE TABLE tally (
   stage INTEGER NOT NULL, gate_run INTEGER NOT NULL, round INTEGER NOT NULL, operation TEXT NOT NULL,

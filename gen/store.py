@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
+import logging
 import os
 import queue
-import re
-import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
@@ -20,45 +18,19 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from gen.disk import DATABASE, Lock, Unfit, explain, make, torn
 from gen.errors import PoolError
 
-DATABASE, LOCK = "pool.db", "pool.lock"
+log = logging.getLogger("gen.store")
 APPLICATION = 0x67656E50  # "genP", so that a foreign database is known for what it is
-MIN_FREE_MB = 100
-MOUNTS = Path("/proc/mounts")  # Linux; elsewhere no network file system is recognised
-NETWORK = {
-    "nfs", "nfs3", "nfs4", "cifs", "smb", "smb3", "smbfs", "9p", "afs", "ncpfs", "lustre", "gpfs", "ceph", "ceph-fuse",
-    "glusterfs", "beegfs", "pvfs2", "orangefs", "davfs", "davfs2", "sshfs", "s3fs", "gcsfuse", "goofys", "rclone",
-    "juicefs", "mfs", "cvmfs2",
-}  # with or without "fuse." before it
-SAFE = "all that was committed is safe"
-ADVICE = {
-    sqlite3.SQLITE_FULL: f"the disk is full; {SAFE}: free some space and run the same command",
-    sqlite3.SQLITE_NOTADB: "not an SQLite database; choose another run folder or move the file away",
-    sqlite3.SQLITE_CORRUPT: "the database is damaged; restore a copy, or save what can be read with "
-    "`sqlite3 pool.db .recover | sqlite3 saved.db`",
-}
 SETTINGS = """PRAGMA synchronous=FULL;
 PRAGMA cache_size=-32000;  -- KiB
 PRAGMA wal_autocheckpoint=8000;  -- pages: a group of commits touches a thousand; folding each would double the writes
 PRAGMA journal_size_limit=67108864;"""
-
-NONE: Mapping[int, str] = {}
+NONE: Mapping[Any, str] = {}
 Row: TypeAlias = tuple[Any, ...]
 Write: TypeAlias = Callable[[sqlite3.Connection], object]
 Waiting: TypeAlias = asyncio.Future[None] | Future[None]
-
-
-class Unfit(PoolError):
-    """A folder, disk or file that cannot be this pool: the user can choose another."""
-
-    exit_code = 2
-
-
-class Locked(PoolError):
-    """Another process writes to this pool."""
-
-    exit_code = 2
 
 
 class Store:
@@ -66,23 +38,33 @@ class Store:
     one of this version, PoolError if the file is damaged. Readonly takes no lock and makes nothing; otherwise
     the schema is made in a new file. A file of an earlier version that `migrations` can bring up to date (SQL, by the
     version that it begins with) is changed first, also for a reader. What is made is private; a folder that was there
-    keeps its mode."""
+    keeps its mode. Rows of the tables in `counted` are never deleted: that some are missing after a power cut is found
+    out, and said."""
 
     def __init__(
-        self, folder: Path, schema: str, version: int, migrations: Mapping[int, str] = NONE, *, readonly: bool = False
+        self, folder: Path, schema: str, version: int, migrations: Mapping[int, str] = NONE, *,
+        readonly: bool = False, counted: Mapping[str, str] = NONE,
     ) -> None:
         self.path = folder / DATABASE
         self._jobs: queue.SimpleQueue[tuple[Write, Waiting] | None] = queue.SimpleQueue()
         self._door = threading.Lock()  # no write may enter the queue behind the None that ends it
         self._writing = False
         self._broken: sqlite3.Error | None = None
+        self._count = " UNION ALL ".join(f"SELECT coalesce(max(rowid), 0) FROM {table}" for table in counted)  # noqa: S608
+        self.lost = ""
+        """What was committed once and is not there any more, with what to do; mostly nothing."""
         with contextlib.ExitStack() as opened:
             try:
                 if not readonly:
-                    opened.callback(os.close, _occupy(folder))
+                    make(folder)
+                    self._lock = Lock(folder)
+                    opened.callback(self._lock.close)
                     self._db = _connect(self.path, "rw", opened)  # closed after the reader: the last folds the log in
+                    broken = self._find_empty()
                     _make(self._db, version, schema)
                     _migrate(self.path, self._db, version, migrations)
+                    _check(self.path, self._db, version)
+                    self._find_lost(list(counted.values()), broken)
                 elif not self.path.exists():
                     raise Unfit(f"{folder}: no {DATABASE} there; name the folder of a run")
                 elif (has := _version(self.path)) in migrations:
@@ -153,6 +135,7 @@ class Store:
             for write, _ in batch:
                 write(self._db)
             self._db.execute("COMMIT")
+            self._note()
         except Exception as error:  # the thread must outlive anything, or its callers would hang
             with contextlib.suppress(sqlite3.Error):
                 self._db.rollback()
@@ -165,6 +148,46 @@ class Store:
             _answer([done for _, done in batch], explain(self.path, error))
         else:
             _answer([done for _, done in batch], None)
+
+
+    def _note(self) -> list[int]:
+        """How many rows there are, told to the lock."""
+        if not self._count:
+            return []
+        counts = [count for (count,) in self._db.execute(self._count)]
+        self._lock.note(counts)
+        return counts
+
+    def _find_empty(self) -> int:
+        """Commits that cannot be read any more (`torn`). Refuses to begin anew where something was recorded once."""
+        is_empty, broken = not self._db.execute("SELECT 1 FROM sqlite_master").fetchone(), torn(self.path)
+        if is_empty and (broken > 1 or any(self._lock.committed)):
+            raise PoolError(
+                f"{self.path}: empty, or damaged from its beginning on, though {sum(self._lock.committed) or 'some'} "
+                "rows were recorded; restore a copy, or give another --out"
+            )
+        return broken
+
+    def _find_lost(self, names: list[str], broken: int) -> None:
+        """After a power cut: whether the end of the log is missing, and if so, whether the rest is sound."""
+        before, now = self._lock.committed, self._note()
+        rows = zip(names, before, now, strict=False)
+        missing = [f"{old - new:,} of {old:,} {name}" for name, old, new in rows if old > new]
+        if not missing and not broken:
+            return
+        found = [row for (row,) in self._db.execute("PRAGMA integrity_check(3)")]
+        if found != ["ok"]:
+            raise PoolError(
+                f"{self.path}: a power cut or a copy cut short has left it damaged ({'; '.join(found)[:200]}); restore "
+                "a copy, or save what can be read with `sqlite3 pool.db .recover | sqlite3 saved.db`"
+            )
+        if missing or broken > 1:
+            gone = ", ".join(missing) or f"the last {broken - 1:,} commits"
+            self.lost = (
+                f"{self.path}: {gone} that were recorded are missing: a power cut on a disk that had not kept them, or "
+                "a copy cut short. What is there is sound, the rest is asked for again"
+            )
+            log.warning(self.lost)
 
 
 def _answer(waiting: list[Waiting], error: PoolError | None) -> None:
@@ -185,63 +208,9 @@ def _resolve(waiting: list[Waiting], error: PoolError | None) -> None:
         if done.done():
             continue  # cancelled while its row was being written; the row stays
         if error:
-            done.set_exception(PoolError(str(error)))
+            done.set_exception(type(error)(str(error)))
         else:
             done.set_result(None)
-
-
-def explain(path: Path, error: Exception) -> PoolError:
-    """What went wrong in words, with what to do."""
-    if isinstance(error, PoolError):
-        return error
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    said = ADVICE.get(code, f"{type(error).__name__}: {error}; {SAFE}: mend the cause and run again")
-    return PoolError(f"{path}: {said}")
-
-
-def file_system(folder: Path, mounts: str) -> str:
-    """The kind of file system that a resolved path is on, by a table like /proc/mounts; empty where it is not told."""
-    best, kind = "", ""
-    for _, at, found, *_ in (line.split(" ") for line in mounts.splitlines() if line.count(" ") > 1):
-        point = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), at)  # \040 is a space
-        if folder.is_relative_to(point) and len(point) >= len(best):  # the later mount on a point hides the earlier
-            best, kind = point, found
-    return kind
-
-
-def check_fit(folder: Path, mounts: str, free_mb: int) -> None:
-    """Raises Unfit on a network file system, by a table like /proc/mounts, or a disk that is nearly full."""
-    kind = file_system(folder, mounts)
-    if kind.removeprefix("fuse.") in NETWORK:
-        raise Unfit(
-            f"{folder}: on a network file system ({kind}), where SQLite's write-ahead log is not safe; put the run "
-            "folder on a local disk (for instance under /tmp or a scratch disk) and copy it when the run has ended"
-        )
-    if free_mb < MIN_FREE_MB:
-        raise Unfit(f"{folder}: {free_mb} MB free, at least {MIN_FREE_MB} MB needed; free some or use another disk")
-
-
-def _occupy(folder: Path) -> int:
-    """Make or check the folder and take its lock; the kernel lets go of it when this process ends, however it ends."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    mounts = MOUNTS.read_text(errors="replace") if MOUNTS.exists() else ""
-    check_fit(folder.resolve(), mounts, shutil.disk_usage(folder).free // 2**20)
-    lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(lock, 0)
-        os.write(lock, f"{os.getpid()}\n".encode())
-        os.close(os.open(folder / DATABASE, os.O_CREAT | os.O_RDWR, 0o600))
-    except BaseException as error:
-        pid = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
-        if not isinstance(error, BlockingIOError):
-            raise
-        raise Locked(
-            f"{folder}: process {pid} is writing to this pool, and only one can; wait for it or stop it, "
-            "or give this run a folder of its own (reading with `gen show` or `gen funnel` is always possible)"
-        ) from error
-    return lock
 
 
 def _connect(path: Path, mode: Literal["ro", "rw"], opened: contextlib.ExitStack) -> sqlite3.Connection:

@@ -43,6 +43,7 @@ def opened(folder: Path, deciding: Any, command: str) -> Iterator[Pool]:
 def logged(folder: Path, command: str) -> Iterator[None]:
     """`run.log` of the folder, rotating: what happened when, for whoever has to find out."""
     handler = logging.handlers.RotatingFileHandler(folder / "run.log", maxBytes=1_000_000, backupCount=3)
+    handler.handleError = _pass_over  # type: ignore[method-assign]
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger("gen")
     root.setLevel(logging.INFO)
@@ -56,7 +57,12 @@ def logged(folder: Path, command: str) -> Iterator[None]:
         raise
     finally:
         root.removeHandler(handler)
-        handler.close()
+        with contextlib.suppress(OSError):
+            handler.close()
+
+
+def _pass_over(record: logging.LogRecord) -> None:
+    """A line that cannot be logged, on a full disk for instance: whoever writes data says so."""
 
 
 def same_engines(pool: Pool, staff: Staff, stage: int = 0) -> None:

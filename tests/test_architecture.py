@@ -13,7 +13,7 @@ FLOORS = {
     "gen.adapt": 3, "gen.insight": 3,
     "gen": 0, "gen.core": 0, "gen.errors": 0, "gen.text": 0, "gen.remarks": 0, "gen.fences": 0, "gen.licences": 0,
     "gen.catalog": 1, "gen.prompts": 1, "gen.template": 1, "gen.rollout": 1, "gen.pool": 1,
-    "gen.store": 1, "gen.schema": 1, "gen.tally": 1, "gen.codec": 1, "gen.journal": 1, "gen.loop": 1,
+    "gen.store": 1, "gen.disk": 1, "gen.schema": 1, "gen.tally": 1, "gen.codec": 1, "gen.journal": 1, "gen.loop": 1,
     "gen.blocks": 1, "gen.packing": 1, "gen.segments": 1,
     "gen.engines": 2, "gen.loops": 2, "gen.world": 2, "gen.micro": 2, "filters": 2, "gen.seeds": 2, "prompts": 2,
     "gen.recipe": 3, "gen.plan": 3, "gen.plain": 3, "gen.order": 3, "gen.resume": 3, "gen.grown": 3, "gen.flow": 3, "gen.crew": 3, "gen.sections": 3, "gen.gate": 3, "gen.assess": 3, "gen.roles": 3, "gen.rounds": 3, "gen.export": 3, "gen.card": 3, "gen.job": 3, "gen.material": 3, "gen.publish": 3, "gen.regate": 3, "gen.recipes": 3,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from gen import doctor, store
+from gen import disk, doctor
 from gen.cli import main
 from gen.engines.survey import Seen
 
@@ -114,7 +114,7 @@ def test_the_run_folder_is_judged_as_a_run_would_judge_it(tmp_path: Path, monkey
     [remote] = doctor.run_folder(tmp_path / "runs")
     assert (remote.status, remote.found[:4]) == ("problem", "nfs4")
     assert "put the run folder on a local disk" in remote.advice
-    assert store.file_system(tmp_path, mounts.read_text()) == "nfs4"
+    assert disk.file_system(tmp_path, mounts.read_text()) == "nfs4"
 
 
 def test_servers_are_told_by_what_they_can() -> None:

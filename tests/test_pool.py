@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from gen.core import KEEP, Candidate, Completion, Lineage, Message, Request, Sample, Sampling, Score, Verdict
+from gen.disk import Unfit
 from gen.errors import PoolError, UserError
 from gen.pool import AWAITED, GAPS, GROWN_AFTER, IDS, KEPT, GrownRow, Pool
-from gen.store import Unfit
 from gen.tally import COUNTED, TALLY, FunnelRow
 
 ROOT = Path(__file__).parent.parent
@@ -389,7 +389,7 @@ with Pool.open(Path(sys.argv[1])) as pool:
 
 def test_a_file_that_cannot_grow_stops_the_run_with_a_pool_error(tmp_path):
     done = subprocess.run([sys.executable, "-c", FULL, tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert "gen.errors.PoolError" in done.stderr
+    assert "gen.disk.Halted" in done.stderr
     with Pool.open(tmp_path) as pool:
         assert pool.journal_count() == len(done.stdout.split()) > 0
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from gen.disk import Locked, Unfit, check_fit
 from gen.errors import PoolError
 from gen.pool import VERSION, Pool
-from gen.store import Locked, Unfit, check_fit
 
 
 def test_folder_and_files_are_private(tmp_path):

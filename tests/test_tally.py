@@ -7,9 +7,10 @@ import sqlite3
 import pytest
 
 from gen.core import KEEP, Candidate, Lineage, Sample, Verdict
+from gen.disk import Unfit
 from gen.pool import GrownRow, Pool
 from gen.schema import VERSION
-from gen.store import Store, Unfit
+from gen.store import Store
 
 GROUPED = """SELECT s.round, s.operation, coalesce(s.failed_by, v."by", ''),
   coalesce(s.failed_for, v.reason, 'pending') AS reason, count(*), coalesce(v.keep, 0) AS keep

@@ -1,5 +1,5 @@
-"""Files and folders that appear whole or not at all: until then what was there before stands, also after an error
-or a kill."""
+"""Files and folders that appear whole or not at all: until then what was there before stands, also after an error,
+a kill or a power cut."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from gen.disk import sync
 from gen.errors import InputError
 
 
@@ -39,6 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
         with part.open("rb") as written:
             os.fsync(written.fileno())
         part.replace(path)
+        sync(path.parent)
     finally:
         part.unlink(missing_ok=True)
 
@@ -65,6 +67,7 @@ def atomic_folder(path: Path, ours: Collection[str]) -> Iterator[Path]:
             if old.exists():
                 old.replace(path)
             raise
+        sync(path.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
