@@ -26,7 +26,7 @@ ADVICE = {
     "too_long": "rewrites grow too fast: raise --slack or --max-added; by ifd: longer than the scorer's context",
     "misaligned": "answers that the instruction does not help to predict: another answerer, or raise --ifd.max",
     "duplicate": "the same text came twice: more varied seeds, or a higher --temperature",
-    "near_duplicate": "too like what was kept: more varied seeds, or raise --rouge.threshold",
+    "near_duplicate": "too like what was kept: more varied seeds, or raise the threshold of what dropped it",
     "refusal": "the model declines: other seeds or another model; --without refusal keeps them",
     "sorry_answer": "the model declines: other seeds or another model; --rules without sorry keeps them",
     "wrong_script": "the model leaves the seeds' language: --language, or another model",
