@@ -17,6 +17,8 @@ from gen.fences import blocks
 
 _ASCII_TOKEN = re.compile("[a-z0-9]+")
 _FENCE = re.compile(r"^[ \t]*(`{3,}+|~{3,}+)[^\n`]*+\n(.*?)(?:^[ \t]*(\1)[`~]*[ \t]*$|\Z)", re.M | re.S)
+_BEYOND = re.compile("[^\\x00-\\x7f]+")
+_NO_LETTERS = bytes(n for n in range(256) if not (n < 128 and chr(n).isalpha()))
 _TABLE_ROW = re.compile(r"^[ \t]*\|.*\|[ \t]*$", re.M)
 _EDGES = " \t.,;:?…\"'`“”‘’«»‹›„「」『』《》。、"
 _FOLD = {**{wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}, 0x2019: 0x27}
@@ -113,8 +115,13 @@ def _letters() -> re.Pattern[str]:
 def script_weights(text: str) -> Counter[str]:
     """How much of each script a text has outside code blocks, in letters; a CJK character counts for three.
     Han with at least a fifth as many kana is Japanese, and counted as "kana"."""
+    spoken = _FENCE.sub("\n", text)
+    plain = spoken.encode("ascii", "ignore")
+    # most texts are ASCII but for a few signs: these are looked at alone, the rest only where letters are among them
+    if len(plain) == len(spoken) or not _letters().search("".join(_BEYOND.findall(spoken))):
+        return +Counter(latin=len(plain.translate(None, _NO_LETTERS)))
     weights: Counter[str] = Counter()
-    for run in _letters().finditer(_FENCE.sub("\n", text)):
+    for run in _letters().finditer(spoken):
         name = str(run.lastgroup)
         weights[name] += len(run.group()) * _LETTER_WEIGHT.get(name, 1)
     if weights["kana"] * 5 >= weights["han"]:
@@ -231,10 +238,10 @@ def repetition(text: str) -> float:
     if len(tokens) < 50:
         return 0.0
     n = 16 if 2 * len(_cjk().findall(text)) > len(tokens) else 8
+    grams = [*zip(*(tokens[start:] for start in range(n)), strict=False)]
     before: set[tuple[str, ...]] = set()
     repeated: set[int] = set()
-    for start in range(len(tokens) - n + 1):
-        gram = tuple(tokens[start : start + n])
+    for start, gram in enumerate(grams if len({*grams}) < len(grams) else ()):
         if gram in before:
             repeated.update(range(start, start + n))
         before.add(gram)

@@ -1,5 +1,6 @@
 """What text rules say, row by row. A row that looks odd is a decision; the docstrings give reasons."""
 
+import random
 import subprocess
 import sys
 
@@ -225,6 +226,19 @@ def test_a_cjk_character_counts_as_a_word(written, words):
 )
 def test_dominant_script(written, script):
     assert text.dominant_script(written) == script
+
+
+def test_letters_of_mixed_texts_are_counted_as_by_looking_at_each():
+    rng = random.Random(0)
+    for _ in range(3000):
+        written = "".join(rng.choice("ab Zé中かж`\n—’1日한\ud800~") for _ in range(rng.randrange(60)))
+        outside = text._FENCE.sub("\n", written)
+        latin = sum(c in "abZé" for c in outside)
+        others = {"han": 3 * sum(c in "中日" for c in outside), "kana": 3 * outside.count("か"),
+                  "hangul": 2 * outside.count("한"), "cyrillic": outside.count("ж")}
+        if 5 * others["kana"] >= others["han"]:
+            others["kana"] += others.pop("han")
+        assert text.script_weights(written) == {k: n for k, n in {"latin": latin, **others}.items() if n}
 
 
 @pytest.mark.parametrize(
