@@ -48,8 +48,8 @@ print(first[0], known, time.monotonic() - began, len(found.samples), peak(), tim
 
 
 def main() -> None:
-    documents = int(sys.argv[1]) if len(sys.argv) > 1 else 500_000
-    size = float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
+    documents = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
+    size = float(sys.argv[2]) if len(sys.argv) > 2 else 0.1
     print(f"{'corpus':34}{'first piece':>13}{'identity':>10}{'all':>9}{'pieces':>10}{'per CPU s':>12}{'peak MiB':>10}")
     with tempfile.TemporaryDirectory() as name:
         for what, make in (("folder", folder), ("rows", rows)):

@@ -2,7 +2,7 @@
 in file order padded to their longest. The three alternate; medians over the repetitions; the numbers must agree within
 1e-4.
 
-    python benchmarks/ifd.py alpaca_data.json.gz --rows 300 --repeat 3"""
+    python benchmarks/ifd.py [DATA] [--rows 300] [--repeat 3]"""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from bench import data
 
 from filters.scores.ifd import Ifd
 from gen.core import Sample
@@ -72,13 +74,17 @@ def plain(model: Any, tokenizer: Any, samples: Sequence[Sample], batch: int) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="IFD: ours against plain transformers loops")
-    parser.add_argument("data", help="real rows with answers, such as Alpaca's")
+    parser.add_argument("data", nargs="?", help="real rows with answers; Alpaca's where none are named")
     parser.add_argument("--rows", type=int, default=300)
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    good = (sample for _, sample in read_rows([options.data]) if sample and sample.response)
+    good = (
+        sample
+        for _, sample in read_rows([options.data or str(data("alpaca/alpaca_data.json.gz"))])
+        if sample and sample.response
+    )
     tokenizer = AutoTokenizer.from_pretrained(weights())
     long = (s for s in good if len(tokenizer(s.response, add_special_tokens=False)["input_ids"]) > 1)
     samples = list(itertools.islice(long, options.rows))

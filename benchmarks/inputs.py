@@ -34,7 +34,7 @@ AFTER = "\nprint(n, time.process_time() - begin, open('/proc/self/status').read(
 
 
 def main() -> None:
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
     with tempfile.TemporaryDirectory() as name:
         write(Path(name), rows)
         base = 0.0

@@ -1,9 +1,10 @@
 """The main job, measured: `gen evolve SEEDS` through a real vLLM server that `gen serve` has started.
 
-    python benchmarks/main_job.py SEEDS.jsonl [--rounds 3] [--model NAME_OR_PATH] [--vllm-args '...'] [-- EVOLVE ARGS]
+    python benchmarks/main_job.py [SEEDS.jsonl] [--rounds 3] [--model NAME_OR_PATH] [--vllm-args '...'] [-- EVOLVE ARGS]
 
 Prints, as Markdown: the funnel, the time, tokens a second at the server (by its own counters), how many requests it
-had running, how busy it was, and the peak memory of both. The server's start-up is not part of the time."""
+had running, how busy it was, and the peak memory of both. The server's start-up is not part of the time. SEEDS are the
+175 of Self-Instruct where none are named; vLLM is that of GEN_VLLM_PYTHON, or of `make .vllm/test`."""
 
 from __future__ import annotations
 
@@ -21,18 +22,25 @@ import time
 import urllib.request
 from pathlib import Path
 
+from bench import ROOT, data, skip
+
 COUNTERS = {"generated": "vllm:generation_tokens_total", "prompted": "vllm:prompt_tokens_total"}
 EVERY = 0.25
+VLLM = ROOT / ".vllm" / "bin" / "python"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("seeds")
+    parser.add_argument("seeds", nargs="?")
     parser.add_argument("--rounds", default="3")
     parser.add_argument("--model", default="")
     parser.add_argument("--vllm-args", default="")
     parser.add_argument("rest", nargs="*", help="more arguments of gen evolve, after --")
     args = parser.parse_args()
+    args.seeds = args.seeds or str(data("self_instruct/seed_tasks.jsonl"))
+    if not (os.environ.get("GEN_VLLM_PYTHON") or VLLM.exists()):
+        skip("the main job needs a real vLLM, which is not here (make .vllm/test)")
+    os.environ.setdefault("GEN_VLLM_PYTHON", str(VLLM))
     folder = Path(tempfile.mkdtemp(prefix="gen-main-job-"))
     server, url = serve(args.model, args.vllm_args, folder)
     try:

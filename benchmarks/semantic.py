@@ -1,12 +1,12 @@
 """Semantic dedup, measured: the greedy exact search against other ways to the same kept set, and the encoder against
 plain sentence-transformers.
 
-    python benchmarks/semantic.py DATA [--rows 20000] [--texts 600] [--repeats 5]
+    python benchmarks/semantic.py [DATA] [--rows 20000] [--texts 600] [--repeats 5]
 
-DATA is whatever `gen evolve` reads. The ways alternate within each repeat; the table has the median of their seconds,
-of their seconds of CPU (all threads), and of the ratios of both to ours in the same repeat. `product` is the least that
-an exact search computes: the bare float32 products of each block with what was kept before it. Vectors are made once
-and stay in the system's temporary folder."""
+DATA is whatever `gen evolve` reads (none: the Alpaca file). The ways alternate within each repeat; the table
+has the median of their seconds, of their seconds of CPU (all threads), and of the ratios of both to ours in the same
+repeat. `product` is the least that an exact search computes: the bare float32 products of each block with what was kept
+before it. Vectors are made once and stay in the system's temporary folder."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench import data
 
 from filters.dedup.semantic import Semantic
 from gen.core import digest
@@ -33,12 +34,12 @@ RULE = Semantic()
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data")
+    parser.add_argument("data", nargs="?")
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--texts", type=int, default=600)
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
-    samples = list(read_seeds([args.data], limit=args.rows).samples)
+    samples = list(read_seeds([args.data or str(data("alpaca/alpaca_data.json.gz"))], limit=args.rows).samples)
     texts = [RULE.text(sample) for sample in samples]
     asyncio.run(encoders(texts[:: max(1, len(texts) // args.texts)][: args.texts], args.repeats))
     vectors = asyncio.run(embedded(texts))
