@@ -3,11 +3,13 @@
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from gen.disk import Locked, Unfit, check_fit
+from gen.disk import Locked, Unfit, check_fit, torn
 from gen.errors import PoolError
 from gen.pool import VERSION, Pool
 
@@ -100,6 +102,25 @@ def test_a_full_disk_is_refused_with_advice():
     with pytest.raises(Unfit, match="99 MB free, at least 100 MB needed"):
         check_fit(Path("/home/me/run"), MOUNTS, free_mb=99)
     check_fit(Path("/home/me/run"), MOUNTS, free_mb=100)
+
+
+LOCKED = """
+import fcntl, sys
+with open(sys.argv[1], "rb+") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 128)
+"""
+
+
+def test_no_other_process_may_cut_the_index_of_the_log_that_an_open_pool_has_mapped(tmp_path):
+    """SQLite holds a lock on byte 128 of it, which would be gone if this process had opened and closed the file."""
+    with Pool.open(tmp_path) as pool:
+        pool.set_state("x", 1)
+        path = tmp_path / "pool.db-shm"
+        done = subprocess.run([sys.executable, "-c", LOCKED, path], capture_output=True, text=True, check=False)
+        assert "BlockingIOError" in done.stderr
+        assert torn(tmp_path / "pool.db") == 0
+        done = subprocess.run([sys.executable, "-c", LOCKED, path], capture_output=True, text=True, check=False)
+        assert "BlockingIOError" in done.stderr
 
 
 def test_a_second_writer_in_this_process_is_refused(tmp_path):
