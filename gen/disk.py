@@ -157,9 +157,9 @@ def torn(database: Path) -> int:
     """How many commits the write-ahead log holds behind its first broken page, where SQLite stops reading it. Looks at
     what SQLite made of the log, so after the first read of a connection. Of honest disks at most one, which nobody was
     told of: a commit waits for the one before it to be on the disk. 0 where that cannot be seen (not on Linux)."""
-    log, index = (f"{database.resolve()}-{end}" for end in ("wal", "shm"))
+    log, index = (Path(f"{database.resolve()}-{end}") for end in ("wal", "shm"))
     try:
-        with open(log, "rb") as file:
+        with log.open("rb") as file:
             page, _, salt = struct.unpack_from(">II8s", file.read(HEAD), 8)
             [good] = struct.unpack("=I", os.pread(_opened(index), 4, 16))
             ends = 0
@@ -172,11 +172,11 @@ def torn(database: Path) -> int:
         return 0
 
 
-def _opened(path: str) -> int:
+def _opened(path: Path) -> int:
     """The descriptor by which SQLite has a file open. One of our own would be a trap: to close it takes from this
     process all locks on the file, and the next process to come cuts the file under SQLite's feet (SIGBUS)."""
-    for fd in os.listdir("/proc/self/fd"):
+    for link in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            if os.readlink(f"/proc/self/fd/{fd}") == path:
-                return int(fd)
+            if link.readlink() == path:
+                return int(link.name)
     raise FileNotFoundError(path)
