@@ -13,6 +13,9 @@ BLOCK = 4096
 """Admitted vectors by which memory grows, and that are compared in one product."""
 COMING = 256
 """Expected vectors that are compared in one product: 4 MiB of similarities with a block."""
+ENERGY = 0.9
+"""The part of the squared lengths that the leading directions hold. A vector's bounds take that many numbers: 193 for
+384 of all-MiniLM-L6-v2 on Alpaca. More cost longer products, fewer leave more pairs to be compared as a whole."""
 
 
 @component("semantic", source="arXiv 2303.09540 (SemDeDup), compared with all instead of within clusters")
@@ -41,9 +44,14 @@ class Semantic:
 
 @dataclass(slots=True)
 class Block:
-    """Admitted vectors in float32, which holds float16 exactly. Only the first `used` rows are filled."""
+    """Admitted vectors. Only the first `used` rows are filled."""
 
     rows_MD: Any
+    """In float16, as they came."""
+    square_M: Any
+    """Their squared lengths."""
+    short_EM: Any
+    """In float32, for bounds; see `SemanticIndex`. One vector is a column: products with it are faster so."""
     used: int = 0
     families: dict[str, list[int]] = field(default_factory=dict)
 
@@ -56,31 +64,65 @@ class Best(NamedTuple):
     """Minus the number of the vector in order of admission."""
 
 
+class Known(NamedTuple):
+    """A family's vector that is expected."""
+
+    best: Best
+    """The nearest among the first `seen` admitted."""
+    seen: int
+    vectors: Vectors
+    at: int
+    """Its row in `vectors`."""
+
+
 NONE = Best(-2.0, 0)
 OWN = -3.0
 """Stands for the cosine with the own family."""
 
 
 @dataclass(slots=True)
+class Vectors:
+    """N vectors to be compared, as in a Block."""
+
+    rows_ND: Any
+    """In float64."""
+    square_N: Any
+    short_NE: Any
+    margin: float
+    """The most by which a bound may fall short of a cosine, and a little more."""
+
+    def row(self, at: int) -> Vectors:
+        part = slice(at, at + 1)
+        return Vectors(self.rows_ND[part], self.square_N[part], self.short_NE[part], self.margin)
+
+
+@dataclass(slots=True)
 class SemanticIndex:
-    """Exact, however the work is cut into products. Those, in float32, find every vector that may be the nearest
-    within their rounding error; these few are compared in float64, where no order of summation can matter: products
-    of two float16 up to 1 are multiples of 2^-48, and so are their sums, which stay below 2^5."""
+    """Exact, and cheaper than all products. Split each vector into its part Px in the leading directions of what was
+    admitted, and the rest, of length r(x): then x y <= Px Py + r(x) r(y), whatever the directions are, and one product
+    of the short rows [Px, r(x)] gives that bound for all pairs. Only pairs whose bound reaches the largest cosine found
+    so far are compared as a whole, in float64, where no order of summation can matter: products of two float16 up to 1
+    are multiples of 2^-48, and so are their sums, which stay below 2^5. The directions are found anew each time that
+    the number of blocks has doubled; no verdict depends on them, nor on how the work is cut into products."""
 
     params: Semantic
     ids: list[str] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
-    expected: dict[tuple[str, Vector], tuple[Best, int]] = field(default_factory=dict)
-    """The nearest of a family's vector among the first so many admitted."""
+    expected: dict[tuple[str, Vector], Known] = field(default_factory=dict)
+    basis_DE: Any = None
+    """The leading directions; None: all numbers as they are, and nothing is left over."""
     off: float = 0.0
     """The most that the length of an admitted vector is off from 1."""
 
     def judge(self, sample: Sample, vector: Vector) -> Verdict:
         if not vector:
             return Verdict(True, by="semantic", note="no vector to compare")
-        key = (sample.lineage.root, vector)
-        best, seen = self.expected.get(key, (NONE, 0))
-        best = max(best, *self._nearest([key], seen))
+        family = sample.lineage.root
+        known = self.expected.get((family, vector))
+        if known:
+            best = self._later(known, family)
+        else:
+            [best] = self._nearest(self._vectors([vector]), [family])
         if best == NONE:
             return Verdict(True, by="semantic")
         value = round(best.cosine, 6) + 0.0
@@ -92,80 +134,121 @@ class SemanticIndex:
 
         if not vector:
             return
-        (row_1D, off), at = self._floats([vector]), len(self.ids) % BLOCK
+        known = self.expected.get((sample.lineage.root, vector))
+        new, at = known.vectors.row(known.at) if known else self._vectors([vector]), len(self.ids) % BLOCK
         if at == 0:
-            self.blocks.append(Block(np.empty((BLOCK, row_1D.shape[1]), "f4")))
+            rows_MD, short_EM = (
+                np.empty((BLOCK, new.rows_ND.shape[1]), "<f2"),
+                np.empty((new.short_NE.shape[1], BLOCK), "f4"),
+            )
+            self.blocks.append(Block(rows_MD, np.empty(BLOCK), short_EM))
         block = self.blocks[-1]
-        block.rows_MD[at] = row_1D[0]
-        self.off = max(self.off, off)
+        block.rows_MD[at], block.square_M[at], block.short_EM[:, at] = new.rows_ND[0], new.square_N[0], new.short_NE[0]
+        self.off = max(self.off, abs(float(new.square_N[0]) ** 0.5 - 1))
         block.families.setdefault(sample.lineage.root, []).append(at)
         block.used += 1
         self.ids.append(sample.id)
+        if block.used == BLOCK and len(self.blocks).bit_count() == 1:
+            self._turn()
 
     def expect(self, coming: Sequence[tuple[Sample, Vector]]) -> None:
         keys = list({(sample.lineage.root, vector): None for sample, vector in coming if vector})
-        parts = [self._nearest(keys[i : i + COMING], 0) for i in range(0, len(keys), COMING)]
-        found = [(best, len(self.ids)) for part in parts for best in part]
-        self.expected = dict(zip(keys, found, strict=True))
+        self.expected = {}
+        for i in range(0, len(keys), COMING):
+            part = keys[i : i + COMING]
+            vectors = self._vectors([vector for _, vector in part])
+            found = self._nearest(vectors, [family for family, _ in part])
+            seen = len(self.ids)
+            self.expected |= {
+                k: Known(best, seen, vectors, n) for n, (k, best) in enumerate(zip(part, found, strict=True))
+            }
 
-    def _nearest(self, keys: Sequence[tuple[str, Vector]], start: int) -> list[Best]:
-        """Of each (family, vector): the nearest among those admitted from number `start` on."""
+    def _later(self, known: Known, family: str) -> Best:
+        """The nearest of an expected vector, those included that were admitted since."""
+        new = known.vectors.row(known.at)
+        first, block = known.seen % BLOCK, self.blocks[-1] if self.blocks else None
+        if block and known.seen == len(self.ids) - block.used + first and first < block.used:
+            # mostly there is none that matters, and that is seen at once
+            bound_M = new.short_NE[0] @ block.short_EM[:, first : block.used]
+            if family not in block.families and bound_M.max() < known.best.cosine - self._margin(new):
+                return known.best
+        [best] = self._nearest(new, [family], known.seen, [known.best])
+        return best
+
+    def _margin(self, new: Vectors) -> float:
+        return 2 * ((1 + new.margin) * (1 + self.off) - 1)
+
+    def _nearest(
+        self, new: Vectors, families: Sequence[str], start: int = 0, known: Sequence[Best] | None = None
+    ) -> list[Best]:
+        """Of each vector: the nearest among those admitted from number `start` on, and those known."""
         import numpy as np
 
-        floats_ND, off = self._floats([vector for _, vector in keys])
-        # From the cosine a product is off by less than D roundings of float32, in whatever order it is summed, and by
-        # what the two lengths are off from 1.
-        rounding = max(1e-5, (floats_ND.shape[1] + 8) * 2.0**-24)
-        margin = 2 * ((1 + rounding) * (1 + self.off) * (1 + off) - 1)
-        top_N, near = np.full(len(keys), NONE.cosine, "f4"), []
+        best = list(known or [NONE] * len(families))
+        margin = self._margin(new)
         for b in range(start // BLOCK, len(self.blocks)):
             block, first = self.blocks[b], max(start - b * BLOCK, 0)
-            like_NM = floats_ND @ block.rows_MD[first : block.used].T
-            for like_M, (family, _) in zip(like_NM, keys, strict=True):
+            bound_NM = new.short_NE @ block.short_EM[:, first : block.used]
+            for bound_M, family in zip(bound_NM, families, strict=True):
                 if own := block.families.get(family):
-                    like_M[[at - first for at in own if at >= first]] = OWN
-            here_N = like_NM.max(1, initial=NONE.cosine)
-            top_N = np.maximum(top_N, here_N)
-            (rows_R,) = np.nonzero(here_N >= top_N - margin)
-            r_P, m_P = np.nonzero(like_NM[rows_R] >= (top_N - margin)[rows_R, None])
-            near.append((rows_R[r_P], m_P + (b * BLOCK + first), like_NM[rows_R[r_P], m_P]))
-        if not near:
-            return [NONE] * len(keys)
-        n_P, m_P, like_P = map(np.concatenate, zip(*near, strict=True))
-        last_P = like_P >= top_N[n_P] - margin
-        return self._exact(floats_ND, n_P[last_P], m_P[last_P])
+                    bound_M[[at - first for at in own if at >= first]] = OWN
+            cut_N = np.array([one.cosine for one in best], "f4") - margin
+            (row_R,) = np.nonzero(bound_NM.max(1, initial=OWN) >= cut_N)
+            if not len(row_R):
+                continue
+            # the pair of the largest bound first: it leaves few others
+            self._compare(new, b, row_R, bound_NM[row_R].argmax(1) + first, best)
+            cut_R = np.array([best[n].cosine for n in row_R.tolist()], "f4") - margin
+            r_P, m_P = np.divmod(np.flatnonzero(bound_NM[row_R] >= cut_R[:, None]), bound_NM.shape[1])
+            for i in range(0, len(r_P), BLOCK):
+                self._compare(new, b, row_R[r_P[i : i + BLOCK]], m_P[i : i + BLOCK] + first, best)
+        return best
 
-    def _exact(self, floats_ND: Any, n_P: Any, m_P: Any) -> list[Best]:
-        """The best of each of N vectors among the pairs (n, m) of vector and number in order of admission."""
+    def _compare(self, new: Vectors, b: int, n_P: Any, m_P: Any, best: list[Best]) -> None:
+        """Put into `best` what the cosines of pairs (vector, row of block `b`) improve."""
         import numpy as np
 
-        x_ND = floats_ND.astype("f8")
-        found = [NONE] * len(x_ND)
-        for i in range(0, len(n_P), BLOCK):
-            n_Q, m_Q = n_P[i : i + BLOCK], m_P[i : i + BLOCK]
-            y_QD = np.array([self.blocks[m // BLOCK].rows_MD[m % BLOCK] for m in m_Q.tolist()], "f8")
-            cosine_Q = (x_ND[n_Q] * y_QD).sum(1) / np.sqrt(_squares(x_ND)[n_Q] * _squares(y_QD))
-            for n, m, cosine in zip(n_Q.tolist(), m_Q.tolist(), cosine_Q.tolist(), strict=True):
-                found[n] = max(found[n], Best(cosine, -m))
-        return found
+        block = self.blocks[b]
+        y_PD = block.rows_MD[m_P].astype("f8")
+        cosine_P = np.einsum("pd,pd->p", new.rows_ND[n_P], y_PD) / np.sqrt(new.square_N[n_P] * block.square_M[m_P])
+        (good_G,) = np.nonzero(cosine_P >= np.array([one.cosine for one in best])[n_P])
+        for n, m, cosine in zip(*(of_P[good_G].tolist() for of_P in (n_P, m_P, cosine_P)), strict=True):
+            best[n] = max(best[n], Best(cosine, -(m + b * BLOCK)))
 
-    def _floats(self, vectors: Sequence[Vector]) -> tuple[Any, float]:
-        """As float32, and the most that a length is off from 1: rounding to float16 leaves it near, not at it. Raises
-        ValueError for what cannot be compared with what was admitted."""
+    def _turn(self) -> None:
+        """Find the leading directions of what was admitted, all blocks being full, and the short rows along them."""
+        import numpy as np
+
+        rows_SD = np.concatenate([block.rows_MD[:: len(self.blocks)] for block in self.blocks]).astype("f8")
+        energy_D, direction_DD = np.linalg.eigh(rows_SD.T @ rows_SD)
+        part_D = np.cumsum(energy_D[::-1]) / energy_D.sum()
+        self.basis_DE = direction_DD[:, ::-1][:, : int(np.searchsorted(part_D, ENERGY)) + 1]
+        self.expected = {}
+        for block in self.blocks:
+            block.short_EM = self._short(block.rows_MD.astype("f8"), block.square_M).T.copy()
+
+    def _short(self, rows_ND: Any, square_N: Any) -> Any:
+        import numpy as np
+
+        if self.basis_DE is None:
+            return rows_ND.astype("f4")
+        led_NE = rows_ND @ self.basis_DE
+        rest_N = np.sqrt(np.maximum(square_N - np.square(led_NE).sum(1), 0))
+        return np.concatenate([led_NE, rest_N[:, None]], 1, dtype="f4")
+
+    def _vectors(self, vectors: Sequence[Vector]) -> Vectors:
+        """Raises ValueError for what cannot be compared with what was admitted."""
         import numpy as np
 
         width = 2 * self.blocks[0].rows_MD.shape[1] if self.blocks else len(vectors[0])
         if wrong := next((v for v in vectors if len(v) != width), None):
             raise ValueError(f"a vector of {len(wrong)} bytes among vectors of {width}; expected one encoder for all")
-        floats_ND = np.frombuffer(b"".join(vectors), "<f2").reshape(len(vectors), -1).astype("f4")
-        off = float(abs(_squares(floats_ND) ** 0.5 - 1).max())
+        rows_ND = np.frombuffer(b"".join(vectors), "<f2").reshape(len(vectors), -1).astype("f8")
+        square_N = np.square(rows_ND).sum(1)
+        off = float(abs(square_N**0.5 - 1).max())
         if not off < 0.05:
             raise ValueError("a vector whose length is not 1; expected unit vectors in float16")
-        return floats_ND, off
-
-
-def _squares(rows_ND: Any) -> Any:
-    """The squared length of each row; exact."""
-    import numpy as np
-
-    return np.square(rows_ND, dtype="f8").sum(1)
+        # A bound is less than a cosine by no more than D roundings of float32, in whatever order it is summed, and by
+        # what the two lengths are off from 1; rounding to float16 leaves them near, not at it.
+        rounding = max(1e-5, (rows_ND.shape[1] + 8) * 2.0**-24)
+        return Vectors(rows_ND, square_N, self._short(rows_ND, square_N), (1 + rounding) * (1 + off) - 1)

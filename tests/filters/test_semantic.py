@@ -151,6 +151,27 @@ def test_every_verdict_is_that_of_a_plain_search_however_the_work_is_cut(width, 
         assert go(Semantic(), samples, vectors, block) == whole
 
 
+@pytest.mark.parametrize("energy", [0.3, 0.9, 1.0])
+def test_directions_decide_nothing_even_where_later_vectors_have_others(energy, monkeypatch):
+    """The first block lies in 6 of 48 dimensions, what follows is everywhere; near pairs in both."""
+    monkeypatch.setattr(module, "BLOCK", 32)
+    monkeypatch.setattr(module, "ENERGY", energy)
+    rng, vectors = np.random.default_rng(9), []
+    for i in range(200):
+        row = np.zeros(48)
+        row[: 6 if i < 40 else 48] = rng.normal(size=6 if i < 40 else 48)
+        vectors.append(vector(*row) if i % 5 else vector(*(floats(vectors[i // 2]) + 0.02 * row) if i else row))
+    samples, index, widths = [sample(f"s{i}") for i in range(200)], Semantic(threshold=1.0).open(), set()
+    for i, (new, x) in enumerate(zip(samples, vectors, strict=True)):
+        value, nearest = plain(list(zip(samples[:i], vectors[:i], strict=True)), new, x)
+        verdict = index.judge(new, x)
+        assert (verdict.value, verdict.nearest) == (None if value is None else round(value, 6), nearest)
+        index.admit(new, x)
+        widths.add(0 if index.basis_DE is None else index.basis_DE.shape[1])
+    assert max(widths) < 48 or energy == 1
+    assert energy != 0.9 or min(widths - {0}) <= 6 < max(widths)
+
+
 def test_values_are_sklearns():
     rng = np.random.default_rng(5)
     vectors = clustered(rng, 60, 384, [0.5])
