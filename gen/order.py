@@ -43,9 +43,10 @@ class Order:
     def active(self) -> int:
         return len(self._active)
 
-    def resume(self, begun: int, turns: Iterable[Turn]) -> None:
-        """Go on where an earlier process was: so many seeds are begun with, and these turns are still to be held."""
-        self._next, self._ready = begun, [*turns]
+    def resume(self, begun: int, turns: Iterable[Turn], under_way: Iterable[Turn] = ()) -> None:
+        """Go on where an earlier process was: so many seeds are begun with, these turns are still to be held, and those
+        were, but are not done."""
+        self._next, self._ready, self._active = begun, [*turns], {*under_way}
         heapq.heapify(self._ready)
 
     def push(self, turn: Turn) -> None:

@@ -14,7 +14,9 @@ class Standing(NamedTuple):
     begun: int
     """Seeds that were begun with, gaps among them included."""
     turns: list[Turn]
-    """To be held, or, of those that are stored, to be measured and judged."""
+    """To be held; of a loop that draws also those that are stored, to be measured and judged."""
+    held: list[Turn]
+    """Stored, to be measured and judged: what is to be held need not wait for them."""
     done: int
     """Conversations that are stored, without those of `turns`."""
     judged: int
@@ -24,6 +26,7 @@ def standing(pool: Pool, stage: int, at: Position, rounds: int, *, draws: bool, 
     """Of a stage whose gate is `at` a position. Later batches of a loop that draws are not among the turns: they are
     opened anew."""
     place = (at.round, at.call)
+    held: list[Turn] = []
     begun, missing = pool.begun(stage, None if at.round > 0 else at.call)
     turns = [Turn(0, f"{number:08d}") for gap in missing for number in gap]
     stored, unjudged = pool.held(stage), pool.held(stage, place)
@@ -31,6 +34,6 @@ def standing(pool: Pool, stage: int, at: Position, rounds: int, *, draws: bool, 
         turns += [Turn(*one) for one in pool.calls_after(stage, place) if one[0] == 0]
     else:
         turns += [Turn(*one) for one in pool.due(stage, rounds)]
-        turns += [Turn(*one) for one in (pool.calls_after(stage, place) if measures else ())]
+        held += [Turn(*one) for one in (pool.calls_after(stage, place) if measures else ())]
     again = unjudged if draws or measures else 0
-    return Standing(begun, turns, stored - again, stored - unjudged)
+    return Standing(begun, turns, held, stored - again, stored - unjudged)

@@ -189,6 +189,19 @@ async def together(*questions: Awaitable[Any]) -> list[Any]:
     return found
 
 
+async def ended(tasks: Callable[[], set[asyncio.Task[None]]], grace: float | None) -> None:
+    """Let tasks end by themselves for so many seconds (None: as long as it takes), then abort them, and those that have
+    begun meanwhile."""
+    if not (running := tasks()):
+        return
+    if grace != 0:
+        await asyncio.wait(running, timeout=grace)
+    running |= tasks()
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
 def signed(sample: Sample, engines: Iterable[Engine]) -> Sample:
     """With the weights that helped to make it, as far as a conversation asked any: those of `engines`."""
     asked = {f"{e.model}@{e.fingerprint[:8]}": e.license for e in engines}

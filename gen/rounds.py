@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +24,7 @@ from gen.order import Batches, Order, Turn, after
 from gen.plan import Recipe
 from gen.pool import GrownRow, Pool
 from gen.resume import standing
-from gen.rollout import STOPS, Talk, Told, together
+from gen.rollout import STOPS, Talk, Told, ended, together
 from gen.seeds.spool import Spool
 from gen.seeds.supply import Beginning, Supply
 from gen.watch import Watch
@@ -75,11 +75,13 @@ class Run:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _measuring: set[asyncio.Task[None]] = field(default_factory=set)
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
+    _held: deque[Turn] = field(default_factory=deque)
+    """What an earlier process held, and is still to be measured."""
     _awaited: tuple[int, str] | None = None
     """The straggler up to which all is judged."""
     _error: BaseException | None = None
     _most: int = 0
-    """Conversations under way at once."""
+    """Conversations under way at once; none before it is known where to go on."""
 
     def __post_init__(self) -> None:
         own = Talk(self.engines, self.pool, self.recipe.seed, self.embedder)
@@ -92,8 +94,6 @@ class Run:
         self.watch = Watch(self.admission.recall.vector, self.recipe.budget.min_diversity)
         self.admission.told.append(self.watch.hear)
         self.steer = steering(self.recipe.params, self.seeds, self.pool, self.admission.run, self.stage)
-        # a quarter more conversations than requests: some are between two questions, in the journal
-        self._most = (width := sum(e.width for e in set(self.engines.values()))) + width // 4 + 1
 
     @property
     def draws(self) -> bool:
@@ -145,7 +145,10 @@ class Run:
             await recalling
         at, shape = self.admission.position, {"draws": self.draws, "measures": self.assessor.has_work}
         found = standing(self.pool, self.stage, at, self.recipe.rounds, **shape)
-        self.order.resume(found.begun, found.turns)
+        self.order.resume(found.begun, found.turns, found.held)
+        self._held.extend(found.held)
+        # a quarter more conversations than requests: some are between two questions, in the journal
+        self._most = (width := sum(e.width for e in set(self.engines.values()))) + width // 4 + 1
         self.done, self.judged, self.round = found.done, found.judged, max(-1, at.round - 1)
         if self.round >= 0:
             self._round_done()
@@ -160,8 +163,10 @@ class Run:
         # Where measuring is slower than asking, asking waits: what waits to be measured is held in memory.
         while not self.why and len(self._tasks) < self._most and len(self._measuring) < 4 * self._most:
             if self.enough() or (turn := self.order.pop(self.steer.may)) is None:
-                return
+                break
             self._start(self._turn(turn), self._tasks)
+        while not self.why and self._held and len(self._measuring) < self._most:
+            self._start(self._again(self._held.popleft()), self._measuring)
 
     def _start(self, work: Coroutine[Any, Any, None], group: set[asyncio.Task[None]]) -> None:
         task = asyncio.create_task(work)
@@ -191,6 +196,12 @@ class Run:
             self._start(self._measure(turn, row), self._measuring)
         else:
             self.order.end(turn)
+
+    async def _again(self, turn: Turn) -> None:
+        """One that an earlier process held, but whose candidates the gate has not judged."""
+        if row := self.pool.grown(self.stage, turn.round, turn.call):
+            self.done += 1
+            await self._measure(turn, row)
 
     async def _measure(self, turn: Turn, row: GrownRow) -> None:
         """The lineage has gone on already: only the gate waits for this."""
@@ -283,12 +294,6 @@ class Run:
 
     async def _put_away(self) -> None:
         """Requests in flight are recorded when that is quick, aborted when a budget ended the run."""
-        if not (tasks := self._tasks | self._measuring):
-            return
-        if self.why in ("interrupted", "max_time"):
-            grace = None if self.why == "interrupted" and self._error is None else GRACE
-            await asyncio.wait(tasks, timeout=grace)
-        tasks |= self._tasks | self._measuring  # a conversation that ended meanwhile is measured
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        grace = None if self.why == "interrupted" and self._error is None else GRACE
+        grace = grace if self.why in ("interrupted", "max_time") else 0.0
+        await ended(lambda: self._tasks | self._measuring, grace)

@@ -81,15 +81,16 @@ def test_the_standing_tells_seeds_heirs_and_what_is_not_judged(hold, tmp_path, s
     run, _ = hold(tmp_path, seeds, rounds=2)
     with Pool.open(tmp_path) as pool:
         done = standing(pool, 0, run.admission.position, 2, draws=False, measures=True)
-        assert done == (20, [], 60, 60)
+        assert done == (20, [], [], 60, 60)
         more = standing(pool, 0, run.admission.position, 3, draws=False, measures=True)
         assert [(t.round, t.call, t.parent, t.heir) for t in more.turns] == [
             (3, f"{n:08d}", f"{n:08d}", 0) for n in range(20)]
         early = standing(pool, 0, Position(1, "00000017"), 2, draws=False, measures=True)
-        assert [(t.round, t.call) for t in early.turns] == [(1, "00000018"), (1, "00000019")] + [
+        assert early.turns == []
+        assert [(t.round, t.call) for t in early.held] == [(1, "00000018"), (1, "00000019")] + [
             (2, f"{n:08d}") for n in range(20)]
         assert (early.done, early.judged) == (38, 38)
-        assert standing(pool, 0, Position(1, "00000017"), 2, draws=False, measures=False).turns == []
+        assert standing(pool, 0, Position(1, "00000017"), 2, draws=False, measures=False).held == []
         pool._store.write(lambda db: db.execute("DELETE FROM grown WHERE round = 0 AND call IN ('00000005', '00000006')"))
         missing = standing(pool, 0, Position(), 2, draws=False, measures=False)
         assert missing.begun == 20
