@@ -84,6 +84,7 @@ class Progress:
         return (
             f"{title}: {run.done:,} conversations done, {run.order.active:,} in flight, "
             f"{'' if left is None else f'{left:,} left, '}{(tokens_now - tokens) / max(now - then, 1e-6):,.0f} tokens/s"
+            f"{_asked(run)}"
         )
 
     def _kept(self, run: Run) -> str:
@@ -131,6 +132,12 @@ class Progress:
         seen.append((now, run.talk.tokens, run.done))
         while len(seen) > 2 and now - seen[0][0] > WINDOW:
             seen.popleft()
+
+
+def _asked(run: Run) -> str:
+    """How many requests the servers are given now, and how many they keep up with."""
+    found = {id(turns): turns for e in run.engines.values() if (turns := getattr(e, "turns", None))}
+    return "".join(f", asking {turns.taken:,} of {turns.size:,} at once" for turns in found.values())
 
 
 def _busy(flow: Flow) -> list[Run]:

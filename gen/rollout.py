@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -122,7 +123,7 @@ class Talk:
             self.replies["replayed"] += 1
             return known
         engine = self.engines[question.role]
-        completion = clean(await self._through(engine.fingerprint, "reply", engine.width, engine.complete, question))
+        completion = clean(await self._replied(engine, question))
         if completion.likelihood:  # first: once the reply is recorded, nothing more is heard of it
             await self._keep_likelihood(question, completion)
             completion = replace(completion, likelihood=None)
@@ -130,6 +131,12 @@ class Talk:
         self.tokens += completion.completion_tokens
         self.replies[completion.finish] += 1
         return completion
+
+    async def _replied(self, engine: Any, request: Request) -> Completion:
+        if turns := getattr(engine, "turns", None):  # it says itself how many it keeps up with
+            return await self._within(turns, engine.in_turn, request)  # type: ignore[no-any-return]
+        found = await self._through(engine.fingerprint, "reply", engine.width, engine.complete, request)
+        return found  # type: ignore[no-any-return]
 
     async def _keep_likelihood(self, request: Request, completion: Completion) -> None:
         """What a generation told of its own text is the answer to a scoring that need not be asked."""
@@ -172,8 +179,12 @@ class Talk:
             await self._once(key, work)
 
     async def _through(self, engine: str, kind: str, width: int, ask: Any, question: Any) -> Any:
+        gate = self._gates.setdefault((engine, kind), asyncio.Semaphore(width))
+        return await self._within(gate, ask, question)
+
+    async def _within(self, turns: AbstractAsyncContextManager[None], ask: Any, question: Any) -> Any:
         """One question to an engine, when it is its turn."""
-        async with self._gates.setdefault((engine, kind), asyncio.Semaphore(width)):
+        async with turns:
             if self.stopping:
                 raise Interrupted("stopped before the next question")
             found: Awaitable[Any] = ask(question)

@@ -51,7 +51,8 @@ class Model:
     thinking_budget: Annotated[int, Meta(ge=1, le=131072)] | None = None
     """Tokens for thinking, besides those of each answer; empty: 4096 with thinking on, else none."""
     width: Annotated[int, Meta(ge=1, le=4096)] | None = None
-    """Requests in flight; empty: 64 for servers, twice the batch for local models."""
+    """Requests in flight, at most: what servers do not keep up with is not sent. Empty: 256 for each server (64 where
+    vLLM runs on a CPU), twice the batch for local models."""
     batch_size: Annotated[int, Meta(ge=1, le=1024)] = 32
     """Rows of a batch of a local model."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -273,6 +273,10 @@ class App:
                 return refusal
             return web.json_response(chat(body, self.options))
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+        if self.options.most and self.active >= self.options.most:
+            self.note("full", body=digest)
+            headers = {"Retry-After": self.options.retry_after}
+            return web.json_response({"error": {"message": "too many at once"}}, status=429, headers=headers)
         self.active += 1
         self.note("ask", body=digest, active=self.active, max_tokens=body.get("max_tokens"), fields=sorted(body))
         try:
@@ -395,6 +399,10 @@ class App:
             return web.Response(status=200)
 
         async def metrics(request: Any) -> Any:
+            if self.options.tells_queue:
+                running = min(self.active, self.options.slots)
+                lines = {"running": running, "waiting": self.active - running}
+                return web.Response(text="".join(f'vllm:num_requests_{k}{{engine="0"}} {v}.0\n' for k, v in lines.items()))
             count = int((time.monotonic() - self.ready_at) * self.options.tokens_per_s)
             return web.Response(text=f'# HELP\nvllm:generation_tokens_total{{engine="0",model_name="m"}} {count}.0\n')
 
@@ -410,7 +418,7 @@ class App:
         app.router.add_post("/v1/embeddings", embeddings)
         app.router.add_get("/version", version)
         app.router.add_get("/health", health)
-        if self.options.tokens_per_s is not None:
+        if self.options.tokens_per_s is not None or self.options.tells_queue:
             app.router.add_get("/metrics", metrics)
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
@@ -431,6 +439,8 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     flag("--delay", type=float, default=0, help="milliseconds before each answer")
     flag("--delay-jitter", type=float, default=0, help="up to so many more, by the request's hash")
     flag("--slots", type=int, default=0, help="served at once; others wait")
+    flag("--tells-queue", action="store_true", help="/metrics tells how many run and wait, as vLLM's")
+    flag("--most", type=int, default=0, help="in flight; beyond, 429")
     flag("--fail-rate", type=float, default=0, help="share of requests that fail, by their number")
     flag("--fail-kinds", default="500,429,close,garbage", help="of what these die")
     flag("--fail-seed", type=int, default=0, help="which ones fail, and how")

@@ -24,7 +24,7 @@ def open_engine(
     if servers:
         from gen.engines.server import Server
 
-        opened = Server(servers, name or None, width=width or 64, patience=patience, **client)
+        opened = Server(servers, name or None, width=width or 0, patience=patience, **client)
     elif name.startswith("script:"):
         from gen.engines.scripted import Scripted
 

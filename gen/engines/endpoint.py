@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from gen.engines.pace import Pace
+
 log = logging.getLogger("gen.engines.server")
 LOG_EVERY = 30.0
 BUSY, LOADING = 429, 503
@@ -29,6 +31,11 @@ class Failed(Exception):
     is_gone: bool = False
     """Nobody was there, or the connection broke."""
 
+    @property
+    def is_overload(self) -> bool:
+        """The server has no room, or too much to do to answer in time."""
+        return self.status in (BUSY, LOADING) or not (self.status or self.is_gone)
+
 
 class Wait(NamedTuple):
     """A request in flight, by the clock of the event loop."""
@@ -48,6 +55,8 @@ class Endpoint:
     trouble: Failed = field(default_factory=lambda: Failed("its health check fails"))
     waiting: dict[asyncio.Timeout, Wait] = field(default_factory=dict)
     """The deadline of each request in flight."""
+    pace: Pace = field(default_factory=lambda: Pace(1))
+    """How many generations it is given at a time."""
     is_mended: bool = False
     """Somebody starts it again: it is not asked until it is back, however long that takes."""
     returned: float = 0.0
@@ -76,8 +85,11 @@ class Endpoint:
     def is_up(self) -> bool:
         return not (self.is_resting or self.is_mended or self.lost)
 
-    def failed(self, failure: Failed) -> None:
+    def failed(self, failure: Failed, began: float) -> None:
+        """Of what was asked at `began` nothing came."""
         self.trouble = failure
+        if failure.is_overload:
+            self.pace.overloaded(asyncio.get_running_loop().time(), began)
         self.failures += failure.status != BUSY
         self.is_doubted |= failure.is_gone or failure.status in ABSENT
         self.tell("rests" if self.is_resting else "is asked again", failure.reason)

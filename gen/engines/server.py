@@ -14,14 +14,18 @@ from urllib.parse import urlsplit
 from gen.core import Completion, Engine, Likelihood, Message, Request, Sampling, Scoring, digest
 from gen.engines import closed, scoring, wire
 from gen.engines.endpoint import Endpoint
+from gen.engines.pace import START
 from gen.engines.reasoning import QUESTION, habit
 from gen.engines.transport import Limits, Read, Refused, Transport, api_key
+from gen.engines.turns import Turns
 from gen.engines.wire import Thinking
 from gen.errors import EngineError, RecipeError, Unavailable, nearest
 
 T = TypeVar("T")
 log = logging.getLogger("gen.engines.server")
 PROBE = Request("scorer", (Message("user", QUESTION),), Sampling(0.0, 1.0, 256), "probe")
+WIDTH = 256
+"""Requests in flight for each server, at most, where nothing else is said: what vLLM takes into one batch."""
 NEAR = 0.2
 """Log-probabilities of the same weights differ by hundredths from card to card, those of two models by more."""
 
@@ -39,24 +43,26 @@ class Server(Engine):
     """Generation over HTTP, concurrent. A failure of the transport is asked again, at another server where there is
     one, and never becomes a completion.
 
-    `width` bounds the requests in flight over all `urls`. `thinking` asks the chat template for reasoning ("on"), for
-    none ("off"), or leaves it alone ("default"); `thinking_budget` are tokens for it, besides those of each answer.
-    `remark` says, after `open`, if the model thinks all the same. `limits` are those of `transport.Limits`. `key` None:
-    from the environment, GEN_API_KEY, else OPENAI_API_KEY."""
+    `width` is the most that is ever in flight over all `urls`; below it each server has as many as it keeps up with
+    (`pace.Pace`): whoever asks many holds one of `turns` for each, and asks by `in_turn`. `thinking` asks the chat
+    template for reasoning ("on"), for none ("off"), or leaves it alone ("default"); `thinking_budget` are tokens for
+    it, besides those of each answer. `remark` says, after `open`, if the model thinks all the same. `limits` are those
+    of `transport.Limits`. `key` None: from the environment, GEN_API_KEY, else OPENAI_API_KEY."""
 
     kind: str = "server"
 
     def __init__(
-        self, urls: Sequence[str], model: str | None = None, *, width: int = 64, thinking: str = "off",
+        self, urls: Sequence[str], model: str | None = None, *, width: int = 0, thinking: str = "off",
         thinking_budget: int = 0, allow_closed: bool = False, key: str | None = None, **limits: Any,
     ) -> None:  # fmt: skip
         self.tells_likelihood = False
         """Set to have replies say their own likelihood, where `lacks_scoring` has found that the servers can."""
         self.scoring_limit: int | None = None
         """At most so many tokens of prompt and text; None: as the context holds."""
-        self.width, self.model, self.fingerprint = width, wire.basename(model or ""), ""
-        self.license = ""
         self._urls = tuple(dict.fromkeys(map(wire.base_url, urls)))
+        self.width, self.start = width or WIDTH * len(self._urls), START
+        """At most, and at first at each server, in flight."""
+        self.model, self.fingerprint, self.license = wire.basename(model or ""), "", ""
         self.scoring_width = scoring.WIDTH * len(self._urls)
         self._allow_closed, self._key = allow_closed, key
         self.closed = closed.check(self._urls, self.model, allowed=allow_closed)
@@ -79,8 +85,8 @@ class Server(Engine):
         not there or not named, a bad key, servers that differ; Unavailable when one of them does not answer."""
         own = api_key()
         key = own if self._key is None else self._key
-        self._slots, self._scorings = asyncio.Semaphore(self.width), asyncio.Semaphore(self.scoring_width)
-        self._transport = Transport(self._urls, self.width + self.scoring_width, key, self._limits)
+        self._scorings, how = asyncio.Semaphore(self.scoring_width), {"beside": self.scoring_width, "start": self.start}
+        self._transport = Transport(self._urls, self.width, key, self._limits, **how)
         try:
             await self._identify(self._transport)
         except BaseException:
@@ -93,17 +99,26 @@ class Server(Engine):
             transport, self._transport = self._transport, None
             await transport.close()
 
+    @property
+    def turns(self) -> Turns:
+        """Places for requests in flight, as many as the servers keep up with."""
+        return self._ready().turns
+
     async def complete(self, request: Request) -> Completion:
-        """Raises RecipeError when the server refuses the key or the model, and for a chat with a model that holds none;
-        Unavailable when nothing answers."""
+        """As `in_turn`, in a turn of its own."""
+        async with self.turns:
+            return await self.in_turn(request)
+
+    async def in_turn(self, request: Request) -> Completion:
+        """Within one of `turns`. Raises RecipeError when the server refuses the key or the model, and for a chat with a
+        model that holds none; Unavailable when nothing answers."""
         transport = self._ready()
         if self._no_chat and not request.raw:
             raise RecipeError(
                 f"{self.model}: holds no chat ({self._no_chat}); a base model goes on with texts, so set --style base "
                 "where the loop has it, or name an instruct model"
             )
-        async with self._slots:
-            return await self._converse(transport, request)
+        return await self._converse(transport, request)
 
     async def lacks_scoring(self) -> str:
         """Why one of the servers cannot score; empty when all can."""
@@ -160,7 +175,7 @@ class Server(Engine):
             body = wire.body(self._served, request, max_tokens, *how) | (extra or {})
             try:
                 path = wire.COMPLETIONS if request.raw else wire.CHAT
-                return await transport.ask("POST", path, body, seconds, read, at)
+                return await transport.ask("POST", path, body, seconds, read, at, paced=at is None)
             except Refused as no:
                 if not (name := wire.unknown_field(no.said, body)):
                     raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -14,6 +15,8 @@ import aiohttp
 
 from gen.engines import wire
 from gen.engines.endpoint import BUSY, LOADING, Endpoint, Failed, Wait
+from gen.engines.pace import START, Pace
+from gen.engines.turns import Turns
 from gen.engines.watchdog import Watchdog
 from gen.errors import RecipeError, Unavailable
 
@@ -73,15 +76,20 @@ def api_key() -> str:
 
 
 class Transport:
-    """An open connection pool over servers that serve the same. `key` is sent as bearer, and never shown."""
+    """An open connection pool over servers that serve the same. `key` is sent as bearer, and never shown. `turns` are
+    the places of paced requests: at most `width` over all servers, at first `start` at each; `beside` are others."""
 
-    def __init__(self, urls: Sequence[str], width: int, key: str, limits: Limits) -> None:
-        self.endpoints = [Endpoint(url) for url in urls]
+    def __init__(
+        self, urls: Sequence[str], width: int, key: str, limits: Limits, *, beside: int = 0, start: int = START
+    ) -> None:
+        start = min(start, -(-width // len(urls)))
+        self.endpoints = [Endpoint(url, pace=Pace(width, start)) for url in urls]
+        self.turns, self._width = Turns(self._room), width
         self.limits, self._key, self._is_up = limits, key, asyncio.Event()
         self._session = aiohttp.ClientSession(
             # Room for health checks when all slots are taken. Servers close idle connections after 5 s (uvicorn):
             # ours go first, so that no request is sent into a closing one.
-            connector=aiohttp.TCPConnector(limit=width + len(urls) + 1, keepalive_timeout=4.0),
+            connector=aiohttp.TCPConnector(limit=width + beside + len(urls) + 1, keepalive_timeout=4.0),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
             headers={"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})},
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -91,9 +99,9 @@ class Transport:
         self._time = asyncio.get_running_loop().time
         self._answered_at = self._time()
         for endpoint in self.endpoints:
-            endpoint.changed = self._is_up.set
+            endpoint.changed = self._changed
         watchdogs = [Watchdog(endpoint, self._session, limits.pulse, limits.stall) for endpoint in self.endpoints]
-        self._watches = [asyncio.create_task(watchdog.run()) for watchdog in watchdogs]
+        self._watches = [asyncio.create_task(work()) for one in watchdogs for work in (one.run, one.keep_pace)]
 
     async def close(self) -> None:
         for watch in self._watches:
@@ -101,27 +109,37 @@ class Transport:
         await asyncio.gather(*self._watches, return_exceptions=True)
         await self._session.close()
 
+    def _room(self) -> int:
+        return min(self._width, sum(endpoint.pace.room for endpoint in self.endpoints if endpoint.is_up))
+
+    def _changed(self) -> None:
+        self._is_up.set()
+        self.turns.wake()
+
     def presentable(self, text: str) -> str:
         return wire.presentable(text, (self._key, *(endpoint.name for endpoint in self.endpoints)))
 
     async def ask(
         self, method: str, path: str, body: Mapping[str, Any] | None, seconds: float,
-        read: Read[T], at: Endpoint | None = None,
+        read: Read[T], at: Endpoint | None = None, *, paced: bool = False,
     ) -> T:  # fmt: skip
         """What `read` makes of the reply's JSON, however many attempts it takes; each may last `seconds`. With `at`,
-        that very URL is asked, and waited for only while it loads. Raises Refused, RecipeError, Unavailable."""
+        that very URL is asked, and waited for only while it loads. `paced`: within one of `turns`, which others have
+        while this one waits to ask again. Raises Refused, RecipeError, Unavailable."""
         data = None if body is None else json.dumps(body).encode()
         attempts, since, endpoint = 0, 0.0, at
         while True:
             endpoint = at or await self._pick(endpoint)
+            began = self._time()
+            endpoint.pace.in_flight += paced
             try:
-                value = await self._attempt(endpoint, method, path, data, seconds, read)
+                value = await self._attempt(endpoint, method, path, data, seconds, read, paced=paced)
                 if at is None and endpoint.is_doubted:
                     await self._recognise(endpoint)
                 return value
             except Failed as failure:
                 attempts, since = attempts + 1, since or self._time()
-                endpoint.failed(failure)
+                endpoint.failed(failure, began)
                 if at and failure.status not in (BUSY, LOADING):
                     is_over = attempts >= OPENING_TRIES
                 else:
@@ -130,7 +148,10 @@ class Transport:
                 if is_over:
                     raise self._unavailable(endpoint.name, f"{failure.reason}, {attempts} attempts", failure) from None
                 wait = self._delay(failure, attempts, at)
-            await asyncio.sleep(wait)
+            finally:
+                endpoint.pace.in_flight -= paced
+            async with self.turns.lent() if paced and wait else contextlib.nullcontext():
+                await asyncio.sleep(wait)
 
     async def _recognise(self, endpoint: Endpoint) -> None:
         """Lets an answer count only if what gives it is what it was before it was gone. Raises RecipeError if it is
@@ -156,7 +177,7 @@ class Transport:
                     continue
                 names, last = ", ".join(endpoint.name for endpoint in self.endpoints), self.endpoints[0].trouble
                 raise self._unavailable(names, f"no answer, at last {last.reason}", last) from None
-        return min(up, key=lambda endpoint: (endpoint is avoid, len(endpoint.waiting), random.random()))
+        return min(up, key=lambda one: (one is avoid, len(one.waiting) / one.pace.limit, random.random()))
 
     @property
     def _is_mended(self) -> bool:
@@ -164,8 +185,9 @@ class Transport:
         return any(endpoint.is_mended for endpoint in self.endpoints)
 
     async def _attempt(
-        self, endpoint: Endpoint, method: str, path: str, data: bytes | None, seconds: float, read: Read[T]
-    ) -> T:
+        self, endpoint: Endpoint, method: str, path: str, data: bytes | None, seconds: float, read: Read[T], *,
+        paced: bool = False,
+    ) -> T:  # fmt: skip
         """Cancelling it closes the connection, which makes the server stop generating."""
         began = self._time()
         try:
@@ -189,6 +211,8 @@ class Transport:
                 said = self.presentable(wire.complaint(raw))[:200]
                 raise Failed(f"answered with {error}" + (f" ({said})" if said else ""), status) from None
             self._answered(endpoint)
+            if paced:
+                endpoint.pace.answered(self._time(), began, len(raw))
             return value
         said = wire.complaint(raw)
         # llama.cpp has said "too long" with 500, too.

@@ -107,6 +107,7 @@ class Vllm(Server):
             devices = [()] * (self._count or 1)
         count = len(devices)
         self.width = self._wanted_width or (WIDTH_GPU if gpus else WIDTH_CPU) * count
+        self.start = WIDTH_GPU if gpus else WIDTH_CPU
         self.scoring_width = getattr(self, "scoring_width", 1) * count
         secret = api_key()
 

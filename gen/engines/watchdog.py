@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import re
 from dataclasses import dataclass
 
 import aiohttp
 
-from gen.engines.endpoint import FAILURES_TO_REST, Endpoint
+from gen.engines.endpoint import FAILURES_TO_REST, LOG_EVERY, Endpoint
 
+log = logging.getLogger("gen.engines.server")
 REST_S, MAX_REST_S, HEALTH_S = 0.5, 15.0, 10.0
 MISSES = 3
 """Failed health checks in a row after which the requests in flight are given up."""
 TOKENS = re.compile(rb"^\w+:(?:prompt_tokens|generation_tokens|tokens_predicted)_total(?:\{[^\n}]*\})? +(\S+)", re.M)
 """What vLLM, SGLang and llama.cpp count of their work, at /metrics."""
+AMOUNT = rb"(?:\{[^\n}]*\})? +(\S+)"
+RUNNING = rb"^(?:vllm:num_requests_running|sglang:num_running_reqs|llamacpp:requests_processing)"
+WAITING = rb"^(?:vllm:num_requests_waiting|sglang:num_queue_reqs|llamacpp:requests_deferred)"
+RUN, WAIT = (re.compile(names + AMOUNT, re.M) for names in (RUNNING, WAITING))
+"""What they say of their queue there."""
+POLL_S, MAX_POLL_S, UNTOLD_S = 0.5, 4.0, 60.0
+"""Seconds between two looks at the queue: while the pace changes, when it does not, where nothing is told."""
 
 
 @dataclass(eq=False, slots=True)
@@ -58,6 +67,32 @@ class Watchdog:
                     due = now + self.pulse
                     await self._look(oldest)
 
+    async def keep_pace(self) -> None:
+        """Tells the pace what waits at the server, where the server says it; tells the log how the pace has changed."""
+        endpoint, pace, rest = self.endpoint, self.endpoint.pace, POLL_S
+        clock, logged, due = asyncio.get_running_loop().time, pace.room, 0.0
+        while True:
+            await asyncio.sleep(rest)
+            if pace.in_flight and endpoint.is_up:
+                before, found = pace.room, await self._queue()
+                if found:
+                    pace.queued(clock(), *found)
+                    endpoint.changed()
+                steady = UNTOLD_S if found is None else min(MAX_POLL_S, 1.25 * rest)
+                rest = steady if pace.room == before else POLL_S
+            if pace.room != logged and clock() >= due:
+                log.info("%s: at most %d requests in flight now, %d before", endpoint.name, pace.room, logged)
+                logged, due = pace.room, clock() + LOG_EVERY
+
+    async def _queue(self) -> tuple[int, int] | None:
+        """Requests that run and that wait there; None where the server does not tell."""
+        status, told = await self._get("/metrics")
+        running, waiting = RUN.findall(told), WAIT.findall(told)
+        try:
+            return (_total(running), _total(waiting)) if status == 200 and running and waiting else None
+        except (ValueError, OverflowError):  # no number, or none that ends
+            return None
+
     async def _look(self, oldest: float) -> None:
         self.misses = 0 if await self._is_healthy() else self.misses + 1
         if self.misses >= MISSES:
@@ -96,3 +131,7 @@ class Watchdog:
                 return response.status, await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError):
             return 599, b""
+
+
+def _total(found: list[bytes]) -> int:
+    return int(sum(map(float, found)))
