@@ -148,7 +148,7 @@ def _foreign(name: str) -> type[Any]:
     except Exception as error:
         raise RecipeError(f"{name!r}: cannot be imported ({error}); expected 'package.module:Class'") from error
     if not hasattr(cls, "passport"):
-        raise RecipeError(f"{name!r}: the class is not marked with @component(name, source=...)")
+        raise RecipeError(f"{name!r}: the class is not marked; expected @component(name, source=...) above it")
     return cls  # type: ignore[no-any-return]
 
 

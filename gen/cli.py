@@ -63,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # 1 is Rich's answer to `gen show ... | head`; tyro ends with 0 or 2
         return 0 if end.code == 1 else int(end.code or 0)
     except OSError as error:  # a full disk, a folder without permission
-        _tell(f"{error.filename or 'system'}: {error.strerror or error}; mend it, then run the same command")
+        _tell(f"{str(error.filename or 'system')[:200]}: {error.strerror or error}; mend it, then run the same command")
+        if error.errno in (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR):  # no name of a file
+            return 2
         return 75 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO) else 1
     except KeyboardInterrupt:
         _tell("stopped at once; the same command goes on")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -34,6 +35,9 @@ __all__ = [
     "with_values",
 ]
 FILTER_KINDS = ("rule", "score", "dedup")
+KINDS = {"array": 'a list, such as ["a"]', "object": "a table, such as {a = 1}", "str": 'a text, such as "a"',
+         "bool": "true or false", "int": "a whole number", "float": "a number"}  # fmt: skip
+"""What msgspec calls a kind of value, as TOML writes it."""
 MOST = 1 << 20
 """Bytes of the longest recipe."""
 
@@ -206,7 +210,9 @@ def _make(cls: type[Any], table: Mapping[str, Any], where: str, **extra: Any) ->
             checked[key] = msgspec.convert(value, known[key].type, strict=True)
             msgspec.json.encode(value)
         except msgspec.ValidationError as error:
-            allowed = f"; allowed: {known[key].range}" if known[key].range else ""
+            wanted = re.match(r"Expected `(\w+)", str(error))
+            range_ = known[key].range or KINDS.get(wanted[1] if wanted else "", "")
+            allowed = f"; allowed: {range_}" if range_ else ""
             raise RecipeError(f"{where}: {key} = {value!r}: {error}{allowed}") from error
         except UnicodeEncodeError as error:
             raise RecipeError(f"{where}: {key} = {value!r}: not UTF-8 text; write it as UTF-8") from error

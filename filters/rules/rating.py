@@ -39,4 +39,4 @@ class Rating:
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """A key that has curation_10 after curation_9."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if part.isdecimal() and len(part) < 10 else (-1, part) for part in re.split(r"(\d+)", name)]

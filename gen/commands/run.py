@@ -94,7 +94,7 @@ def _weights(loop: str, args: Sequence[str]) -> tuple[list[str], dict[str, dict[
         if word in open_ones:
             at = open_ones[word]
             found[at] = {}
-        elif at and name.isidentifier() and number.replace(".", "", 1).isdigit():
+        elif at and name.isidentifier() and number.replace(".", "", 1).isdecimal():
             found[at][name] = float(number)
         else:
             at = ""

@@ -218,6 +218,6 @@ def presentable(text: str, secrets: tuple[str, ...] = ()) -> str:
     """A server's words as they may be stored and shown: on one line, cut short, without key, host, URL or path."""
     for word in filter(None, secrets):
         text = text.replace(word, "...")
-    text = re.sub(r"\w+://[^\s'\"]+", "<url>", text)
+    text = re.sub(r"(?<!\w)\w+://[^\s'\"]+", "<url>", text)
     text = " ".join(re.sub(r"(?<![\w.])(?:/[\w.@+-]+){2,}/?", "<path>", text).split())
     return text if len(text) <= 200 else text[:199] + "…"

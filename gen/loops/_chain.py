@@ -124,7 +124,7 @@ def _has(said: str, form: str) -> bool:
     return bool(re.search(f"{before}{re.escape(form)}{after}", said))
 
 
-_HEADER = re.compile(r"### (Feedback|Revision) (\d+)")
+_HEADER = re.compile(r"### (Feedback|Revision) (\d{1,9})")
 _LIKE_HEADER = re.compile(r"\\*### (?:Feedback|Revision) \d+\s*")
 
 

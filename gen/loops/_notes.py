@@ -72,7 +72,7 @@ _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?!\w)")
 def read_score(line: str, scale: int, *, bare: bool = True) -> float:
     """The one score that a line tells; with `bare` off, only as n/10 or n of 10. Raises ParseError where there is none,
     or several, or one out of range."""
-    told = {(float(n), int(of)) for n, of in _OF.findall(line)}
+    told = {(float(n), int(of) if len(of) < 10 else 0) for n, of in _OF.findall(line)}
     told = told or {(float(n), scale) for n in _NUMBER.findall(line) if bare}
     if len(told) == 1:
         [(number, of)] = told

@@ -16,7 +16,7 @@ from gen.prompts import parse_last
 UNSEEN = ("rewrite_unparsed", "rewrite_truncated", "rewrite_rejected", "rewrite_refused", "empty_rewrite", "unchanged",
           "answer_truncated", "answer_rejected", "empty_answer", "reasoning_truncated", "overlong")  # fmt: skip
 """Failures that F cannot see: counted apart from it."""
-CASE = re.compile(r"\bcase\W{0,4}(\d+)", re.IGNORECASE)
+CASE = re.compile(r"\bcase\W{0,4}(\d{1,9})", re.IGNORECASE)
 NONE = re.compile(r"\W*(none|no (cases?|failures?)\b.*|(every|all) cases? went well)?\W*", re.IGNORECASE | re.DOTALL)
 SHOWN = 4000
 """Characters of a stage that an analysis sees."""

@@ -30,11 +30,9 @@ def binary_rows(path: Path) -> Rows:
 
 @contextmanager
 def _sound(path: Path) -> Iterator[None]:
-    import pyarrow
-
     try:
         yield
-    except (pyarrow.ArrowException, OSError) as error:
+    except Exception as error:  # what damaged bytes come to: Arrow's own errors, and those of memory and text
         if isinstance(error, OSError) and error.errno:
             raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
         raise InputError(f"{path}: damaged, or nothing that pyarrow can read ({_line(error)}); write it again, or make "
@@ -58,9 +56,26 @@ def _arrow(file: Any, seekable: bool) -> Iterator[Any]:
 
     if seekable:
         reader = pyarrow.ipc.open_file(file)
-        yield from map(reader.get_batch, range(reader.num_record_batches))
+        batches: Iterable[Any] = map(reader.get_batch, range(reader.num_record_batches))
     else:
-        yield from pyarrow.ipc.open_stream(file)
+        batches = pyarrow.ipc.open_stream(file)
+    for batch in batches:
+        _check(batch)
+        yield batch
+
+
+def _check(batch: Any) -> None:
+    """Raises ArrowInvalid where what is stored points outside itself: it would be read from memory that is not ours.
+    A text that is no UTF-8 is another matter, and costs one row."""
+    import pyarrow
+
+    for column in batch.columns:
+        try:
+            column.validate(full=True)
+        except pyarrow.ArrowInvalid as error:
+            plain = pyarrow.types.is_string(column.type) or pyarrow.types.is_large_string(column.type)
+            if not plain or "UTF8" not in str(error):
+                raise
 
 
 def batch_rows(name: str, batches: Iterable[Any]) -> Rows:

@@ -40,7 +40,7 @@ def read_corpus(
     if unknown := {*(mapping or {})} - {"response"}:
         raise InputError(f"--map {unknown.pop()}=...: a corpus has texts alone; say --map response=COLUMN")
     column = (mapping or {}).get("response", "")
-    sources = [_source(str(name)) for name in named]
+    sources = [_source_of(str(name)) for name in named]
     origins = [source.origin for source in sources]
     notes = tuple(origin.note for origin in origins if origin.note)
     found = SeedFile(supply := Supply(), names=tuple(origin.shown for origin in origins), notes=notes)
@@ -58,8 +58,17 @@ def read_corpus(
     return found
 
 
+def _source_of(named: str) -> Source:
+    try:
+        return _source(named)
+    except OSError as error:
+        raise InputError(f"{named[:200]}: cannot be read ({error.strerror}); check its name and permissions") from None
+
+
 def _source(named: str) -> Source:
     """What is meant. Raises InputError where nothing is, or where it cannot be opened."""
+    if not named:
+        raise InputError("a name is empty; name a file, a folder (. is this one) or a dataset of the hub")
     path, wanted = folder.local(named) or (Path(named), "")
     if path.is_dir():
         card = folder.card(path)

@@ -25,6 +25,8 @@ def find(named: str, every: bool = False) -> Origin:
 
 
 def _found(named: str, every: bool) -> Origin:
+    if not named:
+        raise InputError("a name is empty; name a file, a folder (. is this one) or a dataset of the hub")
     path, wanted = folder.local(named) or (Path(named), "")
     if path.is_dir():
         return _folder(path, wanted, every)

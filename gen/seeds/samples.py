@@ -128,7 +128,7 @@ def _listed(row: dict[str, Any]) -> str | None:
 def _sample(row: dict[str, Any], columns: dict[str, str], turns: tuple[Message, ...]) -> Sample:
     if columns["instruction"] not in row:
         wanted = columns["instruction"] or ", ".join((*COLUMNS["instruction"], "messages or conversations"))
-        raise ValueError(f"no column {wanted}; columns found: {', '.join(row)[:200] or 'none'}")
+        raise ValueError(f"no column {wanted[:200]}; columns found: {', '.join(row)[:200] or 'none'}")
     text = {}
     for name, column in columns.items():
         found = row.get(column) if column else ""

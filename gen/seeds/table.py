@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -61,7 +62,7 @@ def _names(path: Path, row: Any) -> list[str]:
     if not row:
         raise InputError(f"{path}: empty; at least one seed is needed")
     names = [name.strip() or f"column {number}" for number, name in enumerate(row, 1)]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    if twice := next((name for name, times in Counter(names).items() if times > 1), None):
         raise InputError(f"{path}, line 1: two columns are called {twice!r}; rename one of them")
     return names
 

@@ -210,7 +210,7 @@ SCRIPT = (
     "=",
 )
 TARGETS = (
-    Target("recipes.files", files, ("gen.recipe", "gen.plan", "gen.plain", "gen.sections"), TOML, 30_000),
+    Target("recipes.files", files, ("gen.recipe", "gen.plan", "gen.plain", "gen.sections"), TOML, 30_000, 1024),
     Target("recipes.tables", tables, ("gen.recipe", "gen.plan", "gen.plain", "gen.sections"), (), 20_000),
     Target("recipes.flags", flags, ("gen.flags", "gen.commands.run"), (), 1_000, 64),
     Target("recipes.scripts", scripts, ("gen.engines.scripted",), SCRIPT, 60_000),

@@ -187,7 +187,8 @@ def keep(target) -> None:
     shutil.rmtree(small, ignore_errors=True)
     small.mkdir(parents=True)
     child("fuzz", target.name, "-merge=1", f"-max_len={target.most}", str(small), str(WORK / "corpus" / target.name))
-    found = [path.read_bytes() for path in small.iterdir()]
+    broken = [path for path in (WORK / "failures" / target.name).glob("*") if not path.suffix]
+    found = [path.read_bytes() for path in (*small.iterdir(), *broken)]
     if found:
         kit.write_corpus(target.name, sorted(found, key=len)[:400])
 
