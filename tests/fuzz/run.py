@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import contextlib
 import hashlib
 import importlib
 import importlib.util
+import json
 import os
 import re
 import resource
@@ -85,10 +87,11 @@ def fuzz(name: str, options: list[str]) -> None:
 
 
 def cover(name: str) -> None:
-    """Print how many lines of the functions of a target's modules its corpus covers, and how many there are."""
+    """Print how many lines of the functions of a target's modules its corpus covers, how many there are, and which
+    inputs, the shortest first, go from one line to another as none before them did."""
     target = find(name)
     modules = [importlib.import_module(module) for module in target.watched]
-    wanted, met = dict[str, set[int]](), dict[str, set[int]]()
+    wanted, met, ways, kept = dict[str, set[int]](), dict[str, set[int]](), set[tuple[object, ...]](), list[str]()
     for module in modules:
         path = str(module.__file__)
         lines = set[int]()
@@ -107,16 +110,18 @@ def cover(name: str) -> None:
         if lines is None:
             return None
         lines.add(frame.f_lineno)
+        ways.add((frame.f_code, last.get(frame), frame.f_lineno))
+        last[frame] = frame.f_lineno
         return trace
 
-    sys.settrace(trace)
-    for path in sorted((WORK / "corpus" / name).iterdir()):
-        try:
+    for path in sorted((WORK / "corpus" / name).iterdir(), key=lambda path: (path.stat().st_size, path.name)):
+        last, before = dict[object, int](), len(ways)
+        sys.settrace(trace)
+        with contextlib.suppress(Exception):
             target.run(path.read_bytes())
-        except Exception:
-            continue
-    sys.settrace(None)
-    print(sum(len(met[p] & wanted[p]) for p in wanted), sum(map(len, wanted.values())))
+        sys.settrace(None)
+        kept += [path.name] if len(ways) > before else []
+    print(json.dumps([sum(len(met[p] & wanted[p]) for p in wanted), sum(map(len, wanted.values())), kept]))
 
 
 def child(what: str, name: str, *options: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
@@ -172,25 +177,21 @@ def run(target, runs: int, seconds: int) -> dict[str, object]:
     ]
     if done.returncode:
         failures.append(f"ended with {done.returncode}: {said.strip().splitlines()[-1][:200] if said.strip() else ''}")
-    told = child("cover", target.name).stdout.split()
-    lines = f"{told[0]}/{told[1]}" if len(told) == 2 else "?"
+    told = child("cover", target.name).stdout
+    covered, lines, kept = json.loads(told) if told.startswith("[") else (0, 0, [])
     (WORK / f"{target.name}.log").write_text(said)
-    return {"parser": target.name, "executions": count, "seconds": round(time.monotonic() - began), "edges": edges, "lines": lines,
-            "last grew at": grew, "inputs": len([*folder.iterdir()]), "failures": failures}  # fmt: skip
+    return {"parser": target.name, "executions": count, "seconds": round(time.monotonic() - began), "edges": edges, "lines": f"{covered}/{lines}",
+            "last grew at": grew, "inputs": len([*folder.iterdir()]), "failures": failures, "kept": kept}  # fmt: skip
 
 
-def keep(target) -> None:
-    """The found corpus, minimised, as the kept one. Inputs that fail stay too: they are the regression tests."""
+def keep(target, names: list[str]) -> None:
+    """The inputs of these names as the kept corpus, with those that fail: they are the regression tests."""
     import kit
 
-    small = WORK / "small" / target.name
-    shutil.rmtree(small, ignore_errors=True)
-    small.mkdir(parents=True)
-    child("fuzz", target.name, "-merge=1", f"-max_len={target.most}", str(small), str(WORK / "corpus" / target.name))
     broken = [path for path in (WORK / "failures" / target.name).glob("*") if not path.suffix]
-    found = [path.read_bytes() for path in (*small.iterdir(), *broken)]
+    found = [path.read_bytes() for path in (*(WORK / "corpus" / target.name / name for name in names), *broken)]
     if found:
-        kit.write_corpus(target.name, sorted(found, key=len)[:400])
+        kit.write_corpus(target.name, found)
 
 
 def main() -> int:
@@ -223,7 +224,7 @@ def main() -> int:
             runs = told.runs or (0 if told.seconds else round(target.runs * told.scale))
             row = run(target, runs, told.seconds)
             if told.keep:
-                keep(target)
+                keep(target, row["kept"])
             return row
 
         for row in pool.map(one, chosen):
