@@ -12,6 +12,7 @@ from typing import Any
 
 from gen.assess import Assessor, Record
 from gen.core import Sample
+from gen.errors import GenError
 from gen.flow import Flow
 from gen.gate import Admission, Gate
 from gen.material import Material
@@ -60,7 +61,7 @@ class Crew:
     def flow(self, pool: Pool, material: Material) -> Flow:
         """The runs of the stages; the seeds of one are the user's, or what another keeps."""
         runs: dict[int, Run] = {}
-        stages = self.recipe.stages
+        stages, reading = self.recipe.stages, list[asyncio.Task[None]]()
         for number, staff in self.staffs.items():
             recipe, of = stages[number]
             recipe = replace(recipe, params=material.loop(recipe.params))
@@ -69,12 +70,14 @@ class Crew:
             admission = Admission(gate, pool.newest(number)[0], recipe.budget, record, number)
             if of < 0:
                 seeds = material.supply(recipe.params)
-            else:  # what is kept later is added by the flow; of a stage that has ended, all is there
-                seeds = Supply() if of in self.staffs else Supply(pool.kept(*pool.newest(of)), closed=True)
+            else:  # what is kept later is added by the flow; of a stage that has ended, all is there, and read below
+                seeds = Supply()
             beside = next((run.talk for run in runs.values()), None)
             runs[number] = Run(recipe, seeds, pool, staff.engines, admission, number, staff.embedder, beside)
 
         async def prepare(run: Run) -> None:
+            if (of := stages[run.stage].of) >= 0 and of not in self.staffs:
+                reading.append(asyncio.create_task(asyncio.to_thread(_read_seeds, run, of)))
             await _admit_known(run, material.against)
 
         return Flow(runs, [stage.of for stage in stages], prepare)
@@ -90,6 +93,18 @@ def crew_of(recipe: Recipe, material: Material) -> Crew:
     for number, (stage, gate) in enumerate(zip(recipe.stages, gates, strict=True)):
         crew.staffs[number] = hire(stage.recipe, gate, made)
     return crew
+
+
+def _read_seeds(run: Run, of: int) -> None:
+    """Supply a run with what a stage that has ended kept, while it goes on already."""
+    try:
+        for sample in run.pool.kept(*run.pool.newest(of)):
+            if run.why:
+                return
+            run.supply.add(sample)
+        run.supply.close()
+    except GenError as error:
+        run.supply.fail(error)
 
 
 async def _admit_known(run: Run, against: Iterable[Sample]) -> None:
