@@ -5,24 +5,22 @@ and share a pass only with those of the same padded length, so that every produc
 but for its number of rows, and the rows of a product do not depend on that number (measured: of 600 texts none
 differs in float32 over batches of 1 to 31; padded to the longest of the batch, as usual, half of them do, in float16).
 
-On CPUs as many passes run at once as there are cores, each in one thread: threads that share a pass wait for one
-another at every operation, which costs a factor of ten where the cores are busy with something else."""
+On CPUs as many passes run at once as there are cores, each in one thread (`gen/engines/threads.py`)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import hashlib
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
 from typing import Any, NamedTuple
 
 from gen.core import Vector, digest
 from gen.engines.licence import FILE, license_of
 from gen.engines.sampling import Batcher, first_line
+from gen.engines.threads import cores, single_threaded
 from gen.engines.vector import tell, unit
 from gen.errors import EngineError, RecipeError
 from gen.text import scripts_of_language
@@ -31,7 +29,6 @@ PAD = 16
 """Lengths of texts are rounded up to multiples of so many tokens."""
 TOKENS = {"cpu": 1024, "cuda": 16384}
 """Of a pass: more are not faster (all-MiniLM-L6-v2; on CPUs they leave the cache)."""
-WORKERS = 16
 FILES = ("*.safetensors", "*.json", "*.txt", "*.model")
 """What decides vectors."""
 SKIPPED = ("onnx/*", "openvino/*", "*/onnx/*", "*/openvino/*")
@@ -114,8 +111,8 @@ class LocalEmbedder:
                 content.append((str(file.relative_to(folder)), hashlib.file_digest(stream, "sha256").hexdigest()))
         self.fingerprint = digest("encoder", content, str(model.dtype), device, PAD)
         self.license, self.scripts = license_of(folder), _scripts(_languages(folder), model.tokenizer)
-        count = min(WORKERS, _cores()) if device == "cpu" else 1
-        workers = _single_threaded(count) if device == "cpu" else ThreadPoolExecutor(1)
+        count = cores() if device == "cpu" else 1
+        workers = single_threaded(count, "gen-encoder") if device == "cpu" else ThreadPoolExecutor(1)
         batcher = Batcher(lambda texts, _: self._run(texts), self._thread, self.width)
         return _Loaded(model, workers, count, batcher, model.max_seq_length or float("inf"))
 
@@ -165,28 +162,6 @@ def _lengths(tokenizer: Any, texts: Sequence[str]) -> list[int]:
     if hasattr(tokenizer, "encode_batch"):  # of a static model
         return [len(found.ids) for found in tokenizer.encode_batch(list(texts))]
     return [len(ids) for ids in tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _single_threaded(count: int) -> ThreadPoolExecutor:
-    """Threads in which torch uses one thread each. What is set holds in the thread that sets it and in threads to come;
-    for these it is put back: a model beside us may want all cores."""
-    import torch
-
-    before, started = torch.get_num_threads(), Barrier(count)
-
-    def start(_: int) -> None:
-        torch.set_num_threads(1)
-        torch.get_num_threads()  # a thread takes the default once, when it first asks
-        started.wait()
-
-    workers = ThreadPoolExecutor(count, "gen-encoder")
-    list(workers.map(start, range(count)))
-    torch.set_num_threads(before)
-    return workers
 
 
 def _folder(source: str | Path) -> Path:

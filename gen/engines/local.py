@@ -19,13 +19,19 @@ from jinja2 import TemplateError
 
 from gen.core import Completion, Finish, Likelihood, Message, Request, Sampling, Scoring, digest
 from gen.engines import licence, likelihood
+from gen.engines.logprobs import MAX_TOKENS, Logprobs, Pair
 from gen.engines.reasoning import MARKS, QUESTION, closing, habit, split_reasoning
-from gen.engines.sampling import CPU_TOKENS, Batcher, Pair, Row, first_line, generate, logprobs
+from gen.engines.sampling import Batcher, Row, first_line, generate
+from gen.engines.threads import cores, single_threaded
 from gen.errors import EngineError, RecipeError
 
 log = logging.getLogger("gen.engines.local")
 FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.py"]
 """What a checkpoint is made of; code is run with trust_remote_code only."""
+SMALL = 50_000_000
+"""Parameters below which threads gain little by sharing a pass: one generates, and each scores for itself."""
+PASSES = 4
+"""That each of these threads has to do with one batch of texts."""
 NOTES = "manifest.json"
 """What the bundled model's folder says of its training and its figures: it answers the same whatever stands there."""
 
@@ -40,6 +46,8 @@ class _Loaded(NamedTuple):
     eos: tuple[int, ...]
     generations: Batcher
     scorings: Batcher
+    workers: ThreadPoolExecutor | None
+    """Threads that score; None: that of the engine."""
 
 
 class Local:
@@ -164,6 +172,8 @@ class Local:
         if loaded is not None:
             await loaded.generations.close()
             await loaded.scorings.close()
+            if loaded.workers is not None:
+                loaded.workers.shutdown(wait=False)
         self._thread.shutdown(wait=False)
 
     def _ready(self) -> _Loaded:
@@ -188,8 +198,9 @@ class Local:
                 f"local engine: {self.model!r} could not be loaded on {device} in {dtype} ({type(error).__name__}: "
                 f"{first_line(error)}); check device, network and memory, and that transformers knows the architecture"
             ) from error
-        if device == "cpu" and model.num_parameters() < 50_000_000:
-            torch.set_num_threads(1)  # more save little here, and cost a factor of ten where the cores are busy
+        is_small = device == "cpu" and model.num_parameters() < SMALL
+        if is_small:
+            torch.set_num_threads(1)
         content = []
         for file in sorted(file for pattern in FILES for file in folder.glob(pattern) if file.name != NOTES):
             with file.open("rb") as stream:
@@ -201,9 +212,12 @@ class Local:
         limit = int(min(limit, getattr(model.config.get_text_config(), "max_position_embeddings", None) or limit))
         pad = next(token for token in (tokenizer.pad_token_id, *eos, 0) if token is not None)
         generations = Batcher(partial(generate, model, eos=eos, pad=pad), self._thread, self._batch_size)
-        tokens = CPU_TOKENS if device == "cpu" else None
-        scorings = Batcher(lambda pairs, _: logprobs(model, pairs, pad=pad), self._thread, self._batch_size, tokens)
-        return _Loaded(tokenizer, limit, eos, generations, scorings)
+        workers = single_threaded(cores(), "gen-logprobs") if is_small else None
+        score, most, tokens = Logprobs(model, pad=pad, workers=workers), self._batch_size, MAX_TOKENS.get(device)
+        if is_small:
+            most, tokens = PASSES * cores() * most, PASSES * cores() * MAX_TOKENS["cpu"]
+        scorings = Batcher(lambda pairs, _: score(pairs), self._thread, most, tokens)
+        return _Loaded(tokenizer, limit, eos, generations, scorings, workers)
 
 
 def _completion(loaded: _Loaded, row: Row, ids: list[int], note: str) -> Completion:

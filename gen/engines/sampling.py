@@ -20,15 +20,10 @@ from gen.errors import EngineError
 
 HEAD = 256
 """A nucleus is looked for among this many tokens first: sorting a vocabulary of 150k costs ten times as much."""
-MAX_LOGITS = 1 << 27
-"""Logits that scoring may hold at once (512 MiB in float32); one sequence is always allowed."""
 MAX_TOKENS = 1 << 16
 """Prompt tokens, padding included, that a batch may hold: attention masks grow with their product by length."""
-CPU_TOKENS = 1 << 10
-"""The same where a CPU scores: more leave its caches, and cost half as much again for a model of 3M parameters."""
 BLOCK = 128
 """Tokens by which a cache grows."""
-Pair = tuple[Sequence[int], Sequence[int]]
 
 
 class Row(NamedTuple):
@@ -142,29 +137,6 @@ def _growing_cache(model: Any) -> dict[str, Any]:
     is_plain = all(type(layer) is DynamicLayer for layer in cache.layers)
     cache.layers = [Growing() for _ in cache.layers]
     return {"past_key_values": cache} if takes and is_plain else {}
-
-
-def logprobs(model: Any, pairs: Sequence[Pair], *, pad: int) -> list[list[float]]:
-    """Natural-log probability of each continuation token of each (prompt, continuation), in float32.
-
-    Right-padded; neither part may be empty. At most MAX_LOGITS logits at once."""
-    import torch
-
-    width = max(len(p) + len(c) for p, c in pairs)
-    most = max(1, MAX_LOGITS // (width * int(model.config.get_text_config().vocab_size)))
-    if len(pairs) > most:
-        return [one for i in range(0, len(pairs), most) for one in logprobs(model, pairs[i : i + most], pad=pad)]
-    filler, found = [width - len(p) - len(c) for p, c in pairs], []
-    ids_BT = torch.tensor([[*p, *c, *[pad] * n] for (p, c), n in zip(pairs, filler, strict=True)], device=model.device)
-    mask_BT = torch.tensor([[1] * (width - n) + [0] * n for n in filler], device=model.device)
-    with torch.inference_mode():
-        logits_BTV = model(ids_BT, attention_mask=mask_BT, use_cache=False).logits
-        for logits_TV, ids_T, (p, c) in zip(logits_BTV, ids_BT, pairs, strict=True):
-            end = len(p) + len(c)
-            logits_CV = logits_TV[len(p) - 1 : end - 1].float()
-            picked_C1 = logits_CV.gather(1, ids_T[len(p) : end, None])
-            found.append((picked_C1[:, 0] - logits_CV.logsumexp(-1)).tolist())
-    return found
 
 
 @dataclass(eq=False, slots=True)

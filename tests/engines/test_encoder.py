@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from gen.engines import encoder
+from gen.engines import encoder, threads
 from gen.engines.embedder import bundled, open_embedder
 from gen.engines.vector import unit
 from gen.errors import EngineError, RecipeError
@@ -120,7 +120,7 @@ def test_a_model_beside_it_keeps_its_threads():
     import torch
 
     before = torch.get_num_threads()
-    workers = encoder._single_threaded(2)
+    workers = threads.single_threaded(2, "test")
     assert {workers.submit(torch.get_num_threads).result() for _ in range(8)} == {1}
     assert torch.get_num_threads() == before
     workers.shutdown()
