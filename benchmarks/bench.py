@@ -19,7 +19,7 @@ DATA = ROOT.parent / "shared" / "data"
 PEERS = ROOT / ".peers" / "bin" / "python"
 SUBJECTS: Sequence[Sequence[str]] = (
     ("overhead.py",), ("saturation.py",), ("rouge.py",), ("near.py",), ("semantic.py",), ("ifd.py",), ("growth.py",),
-    ("self_instruct.py",), ("inputs.py",), ("corpus.py",), ("main_job.py",),
+    ("self_instruct.py",), ("inputs.py",), ("corpus.py",), ("main_job.py",), ("kills.py",),
 )  # fmt: skip
 """Scripts with their arguments, in the order in which `make bench` runs them."""
 

@@ -8,6 +8,7 @@ import importlib
 import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -43,6 +44,8 @@ MODULES = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Exit codes: 0 done, 1 failure, 2 the user's mistake, 75 stopped: run it again."""
     args = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        _heed_signals()
     for stream in (sys.stdout, sys.stderr):  # what a model wrote may not fit the terminal's encoding
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -70,6 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _tell("stopped at once; the same command goes on")
         return 75
+
+
+def _heed_signals() -> None:
+    """Whoever ends a program politely, or hangs up, is told as Ctrl-C is, also before and after a run's own work."""
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(name) is signal.SIG_DFL:  # `nohup` ignores the second
+            signal.signal(name, signal.default_int_handler)
 
 
 def _tell(message: str) -> None:

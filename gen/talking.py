@@ -91,8 +91,10 @@ async def talking(staff: Staff, recipe: Recipe, pool: Pool, say: Say) -> AsyncIt
 
 @contextlib.contextmanager
 def signals(stopping: Callable[[], bool], stop: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C ends the work cleanly; a second one ends the process at once (the journal does not mind)."""
-    loop, names = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    """Ctrl-C ends the work cleanly; a second one ends the process at once (the journal does not mind). What the process
+    was started to ignore, as `nohup` does, stays ignored."""
+    loop, known = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {name: found for name in known if (found := signal.getsignal(name)) is not signal.SIG_IGN}
     unable = contextlib.suppress(NotImplementedError, RuntimeError, ValueError)  # no main thread, no signals
 
     def interrupt() -> None:
@@ -104,15 +106,16 @@ def signals(stopping: Callable[[], bool], stop: Callable[[], None]) -> Iterator[
             os._exit(75)
         stop()
 
-    for name in names:
+    for name in before:
         with unable:
             loop.add_signal_handler(name, interrupt)
     try:
         yield
     finally:
-        for name in names:
+        for name, found in before.items():
             with unable:
                 loop.remove_signal_handler(name)
+                signal.signal(name, found)
 
 
 async def watched(work: Awaitable[T], look: Callable[[], None], every: float = 0.25) -> T:

@@ -56,6 +56,11 @@ def number(*parts: Any) -> int:
     return int(hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12], 16)
 
 
+def named(body: dict[str, Any]) -> str:
+    """How the log calls a request."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def some_words(count: int, *parts: Any) -> str:
     return " ".join(WORDS[number(i, *parts) % len(WORDS)] for i in range(count))
 
@@ -148,7 +153,7 @@ def chat(body: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     words = re.findall(r"\S+\s*", answer(body))
     thinking = len(thought) if mode != "none" else 0
     spent = min(room, thinking + len(words))
-    is_cut = thinking + len(words) > room or (number("cut", said, seed) % 100 < 3 and len(words) > 20)
+    is_cut = thinking + len(words) > room or (number("cut", said, seed) % 100 < options.cut and len(words) > 20)
     if is_cut and spent > thinking + 5:
         spent = min(spent, thinking + len(words) - 5)
     inside, text = " ".join(thought[:spent]), "".join(words[: max(0, spent - thinking)])
@@ -265,6 +270,8 @@ class App:
             return web.json_response({"error": {"message": "The model does not support Chat Completions"}}, status=400)
         raw = await request.read()
         body = json.loads(raw)
+        if not body.get("messages"):  # Curator asks so for rate limits
+            return web.json_response({"error": {"message": "messages: at least one"}}, status=400)
         if body.get("logprobs"):
             self.note("probe", fields=sorted(body))
             if self.options.break_at_logprobs:
@@ -272,7 +279,7 @@ class App:
             if refusal := self.refuse_budget(body):
                 return refusal
             return web.json_response(chat(body, self.options))
-        digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+        digest = named(body)
         if self.options.most and self.active >= self.options.most:
             self.note("full", body=digest)
             headers = {"Retry-After": self.options.retry_after}
@@ -464,6 +471,7 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     flag("--no-logprobs", action="store_true")
     flag("--break-at-logprobs", action="store_true")
     flag("--loading", type=float, default=0, help="seconds of 503 after the start")
+    flag("--cut", type=int, default=3, help="per cent of the replies, longer ones, are cut at max_tokens")
     flag("--no-usage", action="store_true")
     flag("--tokens-per-s", type=float, default=None, help="/metrics tells so many, busy or not; none: no such page")
     flag("--orphan", action="store_true", help="outlive the parent")

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-url, rows, out, width = sys.argv[1:]
+url, rows, out, width, *_ = sys.argv[1:]  # its cache is always on
 package = importlib.util.find_spec("litellm").submodule_search_locations[
     0
 ]  # it brings the token table that is fetched else
@@ -15,7 +15,7 @@ os.environ |= {"TELEMETRY_ENABLED": "false", "CURATOR_DISABLE_RICH_DISPLAY": "1"
                "OPENAI_API_KEY": "none", "HF_HUB_OFFLINE": "1", "HF_HOME": f"{out}.hf", "HOME": f"{out}.home",
                "LITELLM_LOCAL_MODEL_COST_MAP": "True",
                "TIKTOKEN_CACHE_DIR": f"{package}/litellm_core_utils/tokenizers"}  # fmt: skip
-Path(f"{out}.home").mkdir()
+Path(f"{out}.home").mkdir(exist_ok=True)
 
 from bespokelabs import curator  # noqa: E402
 from datasets import Dataset  # noqa: E402

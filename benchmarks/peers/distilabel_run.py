@@ -1,12 +1,12 @@
 """distilabel: a pipeline of one TextGeneration, batches of WIDTH (a batch is what it has in flight), its cache in a
-folder beside OUT: `distilabel_run.py URL ROWS OUT WIDTH`."""
+folder beside OUT, used where a fifth word asks for it: `distilabel_run.py URL ROWS OUT WIDTH [cache]`."""
 
 import json
 import os
 import sys
 from pathlib import Path
 
-url, rows, out, width = sys.argv[1:]
+url, rows, out, width, *cached = sys.argv[1:]
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "DISTILABEL_LOG_LEVEL": "WARNING",
                "DISTILABEL_CACHE_DIR": f"{out}.cache", "HF_HOME": f"{out}.hf"}  # fmt: skip
 
@@ -22,7 +22,7 @@ def main() -> None:
     with Pipeline(cache_dir=f"{out}.cache") as pipeline:
         llm = OpenAILLM(model="delayed-7b", base_url=f"{url}/v1", api_key="none", timeout=600, generation_kwargs=how)
         TextGeneration(llm=llm, input_batch_size=int(width))
-    found = pipeline.run(dataset=data, use_cache=False)["default"]["train"]
+    found = pipeline.run(dataset=data, use_cache=bool(cached))["default"]["train"]
     answers = [row["generation"] for row in found]
     assert len(list(filter(None, answers))) == len(data), f"{len(answers)} answers to {len(data)} questions"
     Path(out).write_text("".join(json.dumps({"output": answer}) + "\n" for answer in answers), encoding="utf-8")

@@ -162,35 +162,3 @@ def test_a_second_process_on_the_same_folder_is_refused(seeds, tmp_path):
     assert second.returncode == 2
     assert str(first.pid) in second.stderr
     assert "Traceback" not in second.stderr
-
-
-def test_ctrl_c_stops_cleanly_says_how_to_go_on_and_a_dataset_is_there(seeds, tmp_path):
-    with serving.serve(delay=30, slots=4) as server:
-        out = tmp_path / "run"
-        run = subprocess.Popen(command(seeds, server.url, out), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        while journal_count(out) < 15:
-            time.sleep(0.01)
-        run.send_signal(signal.SIGINT)
-        told, errors = run.communicate(timeout=30)
-        assert run.returncode == 75, errors
-        assert "the same command goes on" in told
-        assert (out / "dataset.jsonl").exists()
-        again = subprocess.run(command(seeds, server.url, out), cwd=ROOT, capture_output=True, text=True)
-        assert again.returncode == 0
-        assert server.repeats() == 0
-
-
-def test_a_second_ctrl_c_stops_at_once(seeds, tmp_path):
-    with serving.serve(delay=20_000, slots=4) as server:
-        run = subprocess.Popen(command(seeds, server.url, tmp_path / "run"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        while len(server.requests()) < 2:
-            time.sleep(0.01)
-        run.send_signal(signal.SIGINT)
-        time.sleep(0.3)
-        assert run.poll() is None, "the first waits for what is in flight"
-        begun = time.monotonic()
-        run.send_signal(signal.SIGINT)
-        _, errors = run.communicate(timeout=10)
-        assert run.returncode == 75
-        assert "stopped at once; the same command goes on" in errors
-        assert time.monotonic() - begun < 5
