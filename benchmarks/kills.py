@@ -12,6 +12,7 @@ their processes and started again with their cache: what they ask twice, and whe
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import os
 import random
@@ -91,6 +92,8 @@ def questions(out: Path, module: Any) -> set[str]:
 
 def main(kills: int) -> None:
 
+    for part in ("gen.commands.run", "gen.engines.server", "gen.engines.scoring", "aiohttp", "jinja2.sandbox"):
+        importlib.import_module(part)  # a child has it from its beginning
     module, rng = serving(), random.Random(7)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -106,7 +109,7 @@ def main(kills: int) -> None:
                 pid = start(words(server.url, rows, out, *how))
                 while (count := recorded(out)) < max(mark, before + 1):
                     assert not ended(pid), "the run ended before it could be killed"
-                    time.sleep(0.001)
+                    time.sleep(0.004)
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 assert count < needed, "something was pending"
@@ -120,7 +123,7 @@ def main(kills: int) -> None:
         same = (out / "dataset.jsonl").read_bytes() == (folder / "straight/dataset.jsonl").read_bytes()
         print(f"gen: {kills} kills in a run of {needed:,} questions, {WIDTH} in flight")
         print(f"  asked again for each kill: median {statistics.median(wasted):g}, most {max(wasted)}")
-        print(f"  recorded and asked again: 0; asked in all: {total:,}; the same bytes: {'yes' if same else 'NO'}")
+        print(f"  recorded and asked again: 0; asked in all: {total:,}; the same bytes: {'yes' if same else 'NO'}", flush=True)
         assert same
         assert max(wasted) <= WIDTH
         assert total == needed + sum(wasted)
