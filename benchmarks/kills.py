@@ -123,7 +123,8 @@ def main(kills: int) -> None:
         same = (out / "dataset.jsonl").read_bytes() == (folder / "straight/dataset.jsonl").read_bytes()
         print(f"gen: {kills} kills in a run of {needed:,} questions, {WIDTH} in flight")
         print(f"  asked again for each kill: median {statistics.median(wasted):g}, most {max(wasted)}")
-        print(f"  recorded and asked again: 0; asked in all: {total:,}; the same bytes: {'yes' if same else 'NO'}", flush=True)
+        print(f"  recorded and asked again: 0; asked in all: {total:,}; the same bytes: {'yes' if same else 'NO'}")
+        sys.stdout.flush()
         assert same
         assert max(wasted) <= WIDTH
         assert total == needed + sum(wasted)
