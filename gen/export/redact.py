@@ -15,7 +15,8 @@ from typing import Any
 from gen.core import Sample
 
 KEYS = (
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----|[\sA-Za-z0-9+/=]*)",
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"(?:(?:(?!-----BEGIN )[\s\S])*?-----END [A-Z ]*PRIVATE KEY-----|[\sA-Za-z0-9+/=]*)",
     r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}",  # JSON Web Token
     r"\b(?:sk|rk|pk)[-_](?:live|test|proj|ant|or)[-_][\w-]{20,}", r"\bsk-[A-Za-z0-9]{32,}\b",
     r"\bgh[pousr]_[A-Za-z0-9]{36,}\b", r"\bgithub_pat_\w{50,}", r"\bglpat-[\w-]{20,}", r"\bhf_[A-Za-z]{34}\b",

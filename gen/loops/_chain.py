@@ -17,6 +17,7 @@ from gen.errors import ParseError
 from gen.loops._notes import read_score
 
 SCALE = 10
+SECTIONS = ("comments", "score", "verdict")
 _NOT_NEEDED = r"""
     \bno\ (?:further\ |more\ |additional\ )?revisions?\b(?:\ (?:is|are|seems?))?(?:\ (?:needed|required|necessary))?
     | \brevisions?\ (?:is|are)(?:\ not|n't)\ (?:needed|required|necessary) | \brevisions?\ (?:is|are)\ unnecessary
@@ -74,8 +75,8 @@ def read_verdict(critique: str, *, official: bool = False) -> bool | None:
 def read_critique(reply: str, *, official: bool = False) -> tuple[str, str, float | None, bool | None]:
     """(comments, the whole as a chain has it, score, verdict) of a reply in tagged sections, or of a free one, whose
     score has the form n/10. A tagged verdict that says both says nothing."""
-    parts = {tag: re.search(f"<{tag}>(.*?)</{tag}>", reply, re.S) for tag in ("comments", "score", "verdict")}
-    if not all(parts.values()):
+    parts = {tag: re.search(f"<{tag}>(.*?)</{tag}>", reply, re.S) for tag in SECTIONS if f"</{tag}>" in reply}
+    if len(parts) < len(SECTIONS) or not all(parts.values()):
         plain = _TAGS.sub("", reply).strip()
         comments = re.sub(r"\d+(?:\.\d+)?\s*/\s*10", "", plain)
         return comments, plain, _score(plain, bare=False), read_verdict(plain, official=official)

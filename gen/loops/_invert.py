@@ -19,7 +19,8 @@ from gen.loops._common import ask, checked, unfinished
 from gen.prompts import Prompt, Prompts
 
 PROMPT = "backtranslate/invert"
-LABEL = re.compile(r"^[\s*_#>]*(?:instruction|task|question|prompt|指令|任务|问题)[\s*_]*\d*[\s*_]*[:：][\s*_]*", re.I)
+LABEL = re.compile(
+    r"^[\s*_#>]*+(?:instruction|task|question|prompt|指令|任务|问题)[\s*_]*+\d*+[\s*_]*+[:：][\s*_]*", re.I)
 HOPELESS = ("overlong", "refused")
 """Ends of a reply that asking again would not change."""
 
@@ -137,4 +138,8 @@ def copied(new: str, old: str) -> float:
 
 def sections(reply: str, tag: str) -> list[str]:
     """What stands in each section of this tag, stripped."""
-    return [body.strip() for body in re.findall(f"<{tag}>(.*?)</{tag}>", reply, re.DOTALL)]
+    opened, closed, found, at = f"<{tag}>", f"</{tag}>", list[str](), 0
+    while (begin := reply.find(opened, at)) >= 0 and (end := reply.find(closed, begin)) >= 0:
+        found.append(reply[begin + len(opened) : end].strip())
+        at = end + len(closed)
+    return found

@@ -11,8 +11,8 @@ from gen.loops._triples import Triple
 
 ITEM = re.compile(r"\n\d+\s?\. ")
 EXAMPLE = re.compile(r"Example\s?\d*\.?")
-OUTPUT = re.compile(r"Output\s*\d*\s*:")
-INPUT = re.compile(r"Input\s*\d*\s*:")
+OUTPUT = re.compile(r"Output\s*+\d*+\s*:")
+INPUT = re.compile(r"Input\s*+\d*+\s*:")
 LABEL = "Class label:"
 
 

@@ -13,10 +13,10 @@ from gen import text as texts
 OPEN = re.compile(r"(?:^|(?<=>))[ \t]*<(input|output)>", re.M | re.I)
 CLOSE = {kind: re.compile(rf"</{kind}>(?=[ \t]*(?:$|<))", re.M | re.I) for kind in ("input", "output")}
 """A section opens a line, or follows another, and closes at the end of a line, or before another."""
-NEXT_TASK = re.compile(r"^[ \t]*Task[ \t]*\d*[ \t]*:", re.M)
-EXAMPLE = re.compile(r"^[ \t*#]*Example[ \t]*\d*[ \t]*[.:]?[ \t*]*$", re.M)
-FIELD = re.compile(r"^[ \t*]*(Input|Output)[ \t]*\d*[ \t]*:\**", re.M)
-LABEL = re.compile(r"^[ \t*]*Class label[ \t]*\d*[ \t]*:\**", re.M | re.I)
+NEXT_TASK = re.compile(r"^[ \t]*Task[ \t]*+\d*+[ \t]*:", re.M)
+EXAMPLE = re.compile(r"^[ \t*#]*Example[ \t]*+\d*+[ \t]*+[.:]?[ \t*]*$", re.M)
+FIELD = re.compile(r"^[ \t*]*(Input|Output)[ \t]*+\d*+[ \t]*:\**", re.M)
+LABEL = re.compile(r"^[ \t*]*Class label[ \t]*+\d*+[ \t]*:\**", re.M | re.I)
 
 
 class Pair(NamedTuple):

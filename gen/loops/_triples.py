@@ -12,9 +12,9 @@ from gen import text as texts
 DECODER = json.JSONDecoder(strict=False)
 OPEN = re.compile(r'\{\s*"(instruction|input|output|tasks)"\s*:')
 BAD_ESCAPE = re.compile(r'\\(\\|["/bfnrt]|u[0-9a-fA-F]{4})?')
-ITEM = re.compile(r"^[ \t*#]*(?:(\d+)[ \t]*[.):]?[ \t]*)?\**Instruction\**[ \t]*:\**", re.M)
+ITEM = re.compile(r"^[ \t*#]*+(?:(\d+)[ \t]*+[.):]?[ \t]*+)?\**Instruction\**[ \t]*:\**", re.M)
 INPUT, OUTPUT = (
-    re.compile(rf"^[ \t*#]*(?:\d+[ \t]*[.):]?[ \t]*)?\**{name}\**[ \t]*:\**", re.M) for name in ("Input", "Output")
+    re.compile(rf"^[ \t*#]*+(?:\d+[ \t]*+[.):]?[ \t]*+)?\**{name}\**[ \t]*:\**", re.M) for name in ("Input", "Output")
 )
 END = re.compile(r"(?:\A|\n)[ \t]*#{3,}[ \t]*\d*\Z")
 

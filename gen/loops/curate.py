@@ -25,8 +25,8 @@ from gen.prompts import Prompt, Prompts
 
 LOWEST, HIGHEST = 1, 5
 SCORE = re.compile(
-    r"(?:(?<![a-z])(?:score|rating)|评分|得分|分数|打分)[\s*_`]*(?:\(1\s?[-–]\s?5\))?[\s*_`]*"
-    r"(?:[:：=]|\bis\b|\bof\b|是|为)?[\s*_`(\[<]*(?P<value>[-+]?\d+(?:[.,]\d+)?)[*_`)\]>]*"
+    r"(?:(?<![a-z])(?:score|rating)|评分|得分|分数|打分)[\s*_`]*+(?:\(1\s?[-–]\s?5\))?[\s*_`]*+"
+    r"(?:[:：=]|\bis\b|\bof\b|是|为)?[\s*_`(\[<]*+(?P<value>[-+]?\d+(?:[.,]\d+)?)[*_`)\]>]*"
     r"(?:\s*(?:/|out of)\s*(?P<of>\d+))?(?P<list>[*_`]*\s*(?:,|-|–|to\b|or\b|/)\s*\d)?",
     re.I,
 )
