@@ -4,10 +4,11 @@ Evol-Instruct by canned replies (two questions a candidate, answers of 5,000 cha
 real journal, pool and gate (rules, exact, ROUGE-L, semantic on made-up unit vectors that are near one another as
 often as real ones). Printed at every tenth of the way: candidates judged a second of CPU time since the line before,
 milliseconds of CPU a candidate and of these in the indexes' own search (which alone may grow with the pool), resident
-memory and disk, whole and a candidate. Then what the pool's size must not slow down: `gen funnel`, `gen show`, the
-same command on the run when it was interrupted in its middle (seconds to its first question) and on the finished one.
-The default fits five minutes; 1000000 is the goal of the project, for the night. The curves are drawn below the table,
-and as growth.svg in the folder that is named at the end."""
+memory and disk, whole and a candidate (the last line of each part also has what ends a run: the dataset written twice,
+diversity measured; disk falls there, as SQLite's log is folded in). Then what the pool's size must not slow down:
+`gen funnel`, `gen show`, the same command on the run when it was interrupted in its middle (seconds to its first
+question) and on the finished one. The default fits five minutes; 1000000 is the goal of the project, for the night.
+The curves are drawn below the table, and as growth.svg in the folder that is named at the end."""
 
 from __future__ import annotations
 
@@ -267,7 +268,7 @@ def report(folder: Path, args: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("candidates", nargs="?", type=int, default=40_000)
+    parser.add_argument("candidates", nargs="?", type=int, default=30_000)
     parser.add_argument("--gate", nargs="+", default=list(GATE))
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--child", nargs=2)

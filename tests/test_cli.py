@@ -359,7 +359,7 @@ def test_a_run_whose_dataset_could_not_be_written_is_not_finished(when, place, m
         if when == "regate":
             assert main(evolve) == 0
         broken.setattr(gen.job if when == "run" else gen.regate, "publish", full)
-        assert main(evolve if when == "run" else regate) == 1
+        assert main(evolve if when == "run" else regate) == 75
     assert "run/dataset.jsonl: No space left on device" in capsys.readouterr().err
     again = evolve if when == "run" else ["run", "run/recipe.toml", "--out", "run", "--quiet"]
     assert main(again) == 0
