@@ -91,10 +91,16 @@ def plain(model: Any, tokenizer: Any, samples: Sequence[Sample], batch: int) -> 
 def small(folder: Path) -> Path:
     """A checkpoint of random weights in the shape of SmolLM2-135M; words are cut as the bundled encoder cuts them."""
     import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+    from tokenizers import Tokenizer
+    from tokenizers.processors import TemplateProcessing
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    tokenizer = AutoTokenizer.from_pretrained(bundled(), model_max_length=2048, eos_token="[SEP]", pad_token="[PAD]")
-    tokenizer.chat_template = TEMPLATE
+    core = Tokenizer.from_file(str(bundled() / "tokenizer.json"))
+    core.no_truncation()
+    core.no_padding()
+    core.post_processor = TemplateProcessing("$A")  # nothing before a text, as most instruct models have it
+    names = {"unk_token": "[UNK]", "pad_token": "[PAD]", "eos_token": "[SEP]"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, model_max_length=2048, chat_template=TEMPLATE, **names)
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
     config = LlamaConfig(

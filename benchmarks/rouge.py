@@ -2,18 +2,21 @@
 
 Each row: a pool of so many instructions, and CPU milliseconds for one candidate by rouge-score (timed on a part of the
 pool, as it takes seconds), by a RapidFuzz scan of the whole pool and by `gen`, whose value and nearest text are checked
-against the scan's. Then the whole file as a stream, each kept row joining the pool. Pools beyond the file are filled
-with its rows, in each of which half of the words are drawn anew from all words as they occur."""
+against the scan's. Then the whole file as a stream at four thresholds, with the decisions recorded for rouge-score.
+Pools beyond the file, up to 500,000, are its rows with half of the words drawn anew from all words as they occur."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import random
+import re
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -94,17 +97,30 @@ def main(largest: int) -> None:
         assert values == [v.value for v in verdicts[:10]], "not the values of the scan"
         sys.stdout.write(f"{size:8,}{theirs:11,.1f} ms{scanned:7,.2f} ms{ours:7,.2f} ms{theirs / ours:20,.0f}\n")
         sys.stdout.flush()
-    stream([s for s in samples[:52_002]])
+    replays()
 
 
-def stream(samples: list[Sample]) -> None:
-    """All of them as they come; what is kept joins the pool."""
-    index, begun, kept = Rouge().open(), time.process_time(), 0
-    for one in samples:
-        if index.judge(one).keep:
-            index.admit(one)
-            kept += 1
-    sys.stdout.write(f"stream of {len(samples):,}: {time.process_time() - begun:.1f} CPU s, {kept:,} kept\n")
+def replays() -> None:
+    """The whole file as a stream after the 175 seeds of Self-Instruct; what is kept joins the pool. Recorded decisions,
+    by rouge-score's values, must be met row by row."""
+    recorded = json.loads(data("reference/rouge_l_replay_alpaca.json").read_text())["full"]
+    seeds = [json.loads(line) for line in data("self_instruct/seed_tasks.jsonl").read_text().splitlines()]
+    tasks = list(islice(texts(data("alpaca/alpaca_data.json.gz")), recorded[0]["candidates"]))
+    for row in recorded:
+        threshold = float(re.findall(r"> ([\d.]+)", row["rule"])[0])
+        index, begun, kept = Rouge(threshold=threshold, tokens="ascii").open(), time.process_time(), list[int]()
+        for number, seed in enumerate(seeds):
+            index.admit(sample(-1 - number, seed["instruction"]))
+        for number, task in enumerate(tasks):
+            new = sample(number, task)
+            if index.judge(new).keep:
+                index.admit(new)
+                kept.append(number)
+        used = time.process_time() - begun
+        hashed = hashlib.sha256(",".join(map(str, kept)).encode()).hexdigest()
+        assert hashed == row["sha256_of_kept_indices"], f"{row['rule']}: other rows are kept than recorded"
+        sys.stdout.write(f"stream of {len(tasks):,}, F > {threshold:.7g} drops: {used:.1f} CPU s, {len(kept):,} kept\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""Semantic dedup, measured: the greedy exact search against other ways to the same kept set, and the encoder against
-plain sentence-transformers.
+"""Semantic dedup, measured: the greedy exact search against other ways to the same kept set.
 
-    python benchmarks/semantic.py [DATA] [--rows 20000] [--texts 600] [--repeats 5]
+    python benchmarks/semantic.py [DATA] [--rows 20000] [--repeats 5]
 
 DATA is whatever `gen evolve` reads (none: the Alpaca file). The ways alternate within each repeat; the table
 has the median of their seconds, of their seconds of CPU (all threads), and of the ratios of both to ours in the same
@@ -24,7 +23,7 @@ from bench import data
 
 from filters.dedup.semantic import Semantic
 from gen.core import digest
-from gen.engines.embedder import bundled, open_embedder
+from gen.engines.embedder import open_embedder
 from gen.seeds import read_seeds
 
 BLOCK = 64
@@ -36,12 +35,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?")
     parser.add_argument("--rows", type=int, default=20_000)
-    parser.add_argument("--texts", type=int, default=600)
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
     samples = list(read_seeds([args.data or str(data("alpaca/alpaca_data.json.gz"))], limit=args.rows).samples)
     texts = [RULE.text(sample) for sample in samples]
-    asyncio.run(encoders(texts[:: max(1, len(texts) // args.texts)][: args.texts], args.repeats))
     vectors = asyncio.run(embedded(texts))
     rows_ND = np.stack([np.frombuffer(vector, "<f2") for vector in vectors]).astype("f4")
     searches(samples, vectors, rows_ND / np.linalg.norm(rows_ND, axis=1)[:, None], args.repeats)
@@ -63,29 +60,6 @@ def table(title: str, ways: dict[str, Callable[[], Any]], repeats: int, rate: Ca
         ratios = [statistics.median(a[i] / b[i] for a, b in zip(each, own, strict=True)) for i in (0, 1)]
         print(f"| {name} | {seconds:.3f} | {cpu:.3f} | {rate(seconds)} | {ratios[0]:.2f} | {ratios[1]:.2f} |")
     return gave
-
-
-async def encoders(texts: Sequence[str], repeats: int) -> None:
-    from sentence_transformers import SentenceTransformer
-
-    embedder = open_embedder()
-    await embedder.open()
-    loop, plain = asyncio.get_running_loop(), SentenceTransformer(str(bundled()), local_files_only=True)
-
-    def concurrent() -> list[bytes]:
-        async def run() -> list[bytes]:
-            return await asyncio.gather(*map(embedder.embed, texts))
-
-        return asyncio.run_coroutine_threadsafe(run(), loop).result()
-
-    ways = {"gen, asked one by one": concurrent}
-    for size in (8, 32):
-        ways[f"encode(batch_size={size})"] = lambda size=size: plain.encode(
-            list(texts), batch_size=size, show_progress_bar=False
-        )
-    title = f"{len(texts):,} texts, all-MiniLM-L6-v2"
-    await asyncio.to_thread(table, title, ways, repeats, lambda seconds: f"{len(texts) / seconds:,.0f} texts/s")
-    await embedder.close()
 
 
 async def embedded(texts: Sequence[str]) -> list[bytes]:
