@@ -1,14 +1,14 @@
 """How a pool grows: `python benchmarks/growth.py [CANDIDATES] [--gate FILTER ...] [--keep FOLDER]`.
 
-Evol-Instruct by canned replies (two questions a candidate, answers of 5,000 characters of Alpaca's own text), with the
-real journal, pool and gate (rules, exact, ROUGE-L, semantic on made-up unit vectors that are near one another as
-often as real ones). Printed at every tenth of the way: candidates judged a second of CPU time since the line before,
-milliseconds of CPU a candidate and of these in the indexes' own search (which alone may grow with the pool), resident
-memory and disk, whole and a candidate (the last line of each part also has what ends a run: the dataset written twice,
-diversity measured; disk falls there, as SQLite's log is folded in). Then what the pool's size must not slow down:
-`gen funnel`, `gen show`, the same command on the run when it was interrupted in its middle (seconds to its first
-question) and on the finished one. The default fits five minutes; 1000000 is the goal of the project, for the night.
-The curves are drawn below the table, and as growth.svg in the folder that is named at the end."""
+Evol-Instruct by canned replies (two questions a candidate, answers of 5,000 characters of Alpaca's own text), with
+the real journal, pool and gate (rules, exact, ROUGE-L, semantic on unit vectors that are made of a text's hash).
+Printed at every tenth of the way: candidates judged a second of CPU time since the line before, milliseconds of CPU a
+candidate and of these in the indexes' own search (which alone may grow with the pool), resident memory and disk,
+whole and a candidate (the last line of each part also has what ends a run: the dataset written twice, diversity
+measured; disk falls there, as SQLite's log is folded in). Then what the pool's size must not slow down: `gen funnel`,
+`gen show`, the same command on the run when it was interrupted in its middle (seconds to its first question) and on
+the finished one. The default fits five minutes; 1000000 is the goal of the project, for the night. The curves are
+drawn below the table, and, with --keep, as growth.svg there."""
 
 from __future__ import annotations
 
@@ -60,12 +60,13 @@ class Replies:
             at = random.Random(request.seed).randrange(len(self.text) - ANSWER)
             text = self.text[at : at + ANSWER - 1].strip() + "."
         else:
-            text = f"<instruction>\n{self.task(request.seed)}\n</instruction>"
+            data = f"\n<input>\n{self.task(request.seed + 1)}\n</input>" if request.step == "complicate" else ""
+            text = f"<instruction>\n{self.task(request.seed)}\n</instruction>{data}"
         return Completion(text, prompt_tokens=100, completion_tokens=len(text) // 4)
 
 
 class Encoder:
-    """A vector of a text's hash: one of 4096 centres and noise, so that about one in a hundred is a near duplicate."""
+    """A vector of a text's hash: one of 4096 centres and more or less of one of 4096 noises."""
 
     fingerprint, model, license, width, scripts = "made-up", "made-up", "", 256, None
 
