@@ -19,7 +19,6 @@ import json
 import os
 import random
 import re
-import subprocess
 import sys
 import tempfile
 import threading
@@ -29,6 +28,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import cpu, spent
 from slots import ROOT, load
 
 LIGHT = ["--without", "semantic", "ifd"]
@@ -70,20 +70,25 @@ def started(vllm: Any, folder: Path, core: int) -> Iterator[str]:
 def compare(folder: Path, url: str, args: argparse.Namespace) -> None:
     seeds = write_seeds(folder, args.seeds)
 
-    def gen(name: str, *more: str) -> tuple[float, float]:
+    own: dict[str, float] = {}
+
+    def gen(name: str, *more: str) -> tuple[float, float, float]:
         command = [sys.executable, "-m", "gen", "evolve", str(seeds), "--rounds", str(args.rounds), "--server", url,
                    "--width", str(args.width), "--out", str(folder / name), "--quiet", *more]  # fmt: skip
-        return measured(url, lambda: subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL))
+        return measured(url, lambda: own.update({name: spent(command, {"PYTHONPATH": str(ROOT)}, 560).cpu}))
 
-    say(f"{'client':34}{'requests':>10}{'tokens':>9}{'seconds':>9}{'tokens/s':>10}{'of bare':>9}")
+    titles = ("requests", "tokens", "seconds", "tokens/s", "of bare", "running", "CPU s")
+    say(f"{'client':24}" + "".join(f"{title:>10}" for title in titles))
     light = gen("light", *LIGHT)
     bodies = replayed(folder / "light")
-    bare = measured(url, lambda: asyncio.run(stream(url, bodies, args.width)))
+    bare = measured(url, lambda: own.update(bare=cpu(lambda: asyncio.run(stream(url, bodies, args.width)))))
     whole = gen("whole")
-    for name, (tokens, seconds) in {"bare aiohttp": bare, "gen, rules only": light, "gen, whole gate": whole}.items():
+    for key, name, (tokens, seconds, running) in (
+        ("bare", "bare aiohttp", bare), ("light", "gen, rules only", light), ("whole", "gen, whole gate", whole),
+    ):  # fmt: skip
         rate = tokens / seconds
         share = rate / (bare[0] / bare[1])
-        say(f"{name:34}{len(bodies):>10,}{tokens:>9,.0f}{seconds:>9.1f}{rate:>10,.0f}{share:>9.1%}")
+        say(f"{name:24}{len(bodies):>10,}{tokens:>10,.0f}{seconds:>10.1f}{rate:>10,.0f}{share:>10.1%}{running:>10.1f}{own[key]:>10.1f}")
     if abs(light[0] - bare[0]) > 0.01 * bare[0]:
         raise SystemExit("the replay is not of the same tokens: the server's answers have changed")
 
@@ -123,13 +128,15 @@ def gauge(url: str, name: str) -> float:
     return sum(map(float, re.findall(rf"^vllm:{name}\{{.*\}} (\S+)$", text, re.M)))
 
 
-def measured(url: str, work: Any) -> tuple[float, float]:
-    """Tokens that the server generated for it, and seconds from the first request at work to the last."""
-    ended, seen = threading.Event(), list[float]()
+def measured(url: str, work: Any) -> tuple[float, float, float]:
+    """Tokens that the server generated for it, seconds from the first request at work to the last, and how many were
+    at work meanwhile, in the mean."""
+    ended, seen, running = threading.Event(), list[float](), list[float]()
 
     def watch() -> None:
         while not ended.wait(EVERY):
-            if gauge(url, "num_requests_running"):
+            running.append(gauge(url, "num_requests_running"))
+            if running[-1]:
                 seen.append(time.monotonic())
 
     watcher, before = threading.Thread(target=watch, daemon=True), gauge(url, "generation_tokens_total")
@@ -137,7 +144,8 @@ def measured(url: str, work: Any) -> tuple[float, float]:
     work()
     ended.set()
     watcher.join()
-    return gauge(url, "generation_tokens_total") - before, seen[-1] - seen[0] + EVERY
+    tokens = gauge(url, "generation_tokens_total") - before
+    return tokens, seen[-1] - seen[0] + EVERY, sum(running) / len(seen)
 
 
 async def stream(url: str, bodies: Sequence[Any], width: int) -> None:

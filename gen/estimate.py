@@ -24,6 +24,7 @@ from gen.material import Material
 from gen.pool import GrownRow, Pool
 from gen.recipe import Recipe
 from gen.roles import Say, at_work, hire
+from gen.rollout import abreast
 from gen.rounds import Run
 from gen.sections import Budget
 
@@ -116,8 +117,7 @@ async def _try(recipe: Recipe, seeds: Sequence[Sample], folder: Path, say: Say, 
     trial, began = replace(recipe, rounds=min(1, recipe.rounds), budget=Budget()), time.monotonic()
     async with at_work(hire(recipe, Gate(recipe.gate)), recipe, None, say) as staff:
         opening = time.monotonic() - began
-        width = sum(engine.width for engine in set(staff.engines.values()))
-        number = min(len(seeds), width + width // 4 + 1)
+        number = min(len(seeds), abreast(staff.engines.values()))
         some = [seeds[i] for i in random.Random(recipe.seed).sample(range(len(seeds)), number)]
         probe = Probe(number, opening)
         with Pool.open(folder) as pool:

@@ -213,6 +213,14 @@ async def ended(tasks: Callable[[], set[asyncio.Task[None]]], grace: float | Non
     await asyncio.gather(*running, return_exceptions=True)
 
 
+def abreast(engines: Iterable[Any]) -> int:
+    """Conversations to have under way at once: as many as these engines can usefully be asked now, and a quarter more,
+    since some are in the journal between two questions; and those that wait to be asked again."""
+    turns = {engine: getattr(engine, "turns", None) for engine in engines}
+    width = sum(t.size + t.asleep if t else engine.width for engine, t in turns.items())
+    return int(width + width // 4 + 1)
+
+
 def signed(sample: Sample, engines: Iterable[Engine]) -> Sample:
     """With the weights that helped to make it, as far as a conversation asked any: those of `engines`."""
     asked = {f"{e.model}@{e.fingerprint[:8]}": e.license for e in engines}

@@ -24,7 +24,7 @@ from gen.order import Batches, Order, Turn, after
 from gen.plan import Recipe
 from gen.pool import GrownRow, Pool
 from gen.resume import standing
-from gen.rollout import STOPS, Talk, Told, ended, together
+from gen.rollout import STOPS, Talk, Told, abreast, ended, together
 from gen.seeds.spool import Spool
 from gen.seeds.supply import Beginning, Supply
 from gen.watch import Watch
@@ -80,8 +80,8 @@ class Run:
     _awaited: tuple[int, str] | None = None
     """The straggler up to which all is judged."""
     _error: BaseException | None = None
-    _most: int = 0
-    """Conversations under way at once; none before it is known where to go on."""
+    _is_placed: bool = False
+    """It is known where to go on."""
 
     def __post_init__(self) -> None:
         own = Talk(self.engines, self.pool, self.recipe.seed, self.embedder)
@@ -147,8 +147,7 @@ class Run:
         found = standing(self.pool, self.stage, at, self.recipe.rounds, **shape)
         self.order.resume(found.begun, found.turns, found.held)
         self._held.extend(found.held)
-        # a quarter more conversations than requests: some are between two questions, in the journal
-        self._most = (width := sum(e.width for e in set(self.engines.values()))) + width // 4 + 1
+        self._is_placed = True
         self.done, self.judged, self.round = found.done, found.judged, max(-1, at.round - 1)
         if self.round >= 0:
             self._round_done()
@@ -161,11 +160,12 @@ class Run:
 
     def _launch(self) -> None:
         # Where measuring is slower than asking, asking waits: what waits to be measured is held in memory.
-        while not self.why and len(self._tasks) < self._most and len(self._measuring) < 4 * self._most:
+        most = abreast(self.engines.values()) if self._is_placed else 0
+        while not self.why and len(self._tasks) < most and len(self._measuring) < 4 * most:
             if self.enough() or (turn := self.order.pop(self.steer.may)) is None:
                 break
             self._start(self._turn(turn), self._tasks)
-        while not self.why and self._held and len(self._measuring) < self._most:
+        while not self.why and self._held and len(self._measuring) < most:
             self._start(self._again(self._held.popleft()), self._measuring)
 
     def _start(self, work: Coroutine[Any, Any, None], group: set[asyncio.Task[None]]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from gen.core import Candidate, Completion, Grown, Request, Sampling, child
 from gen.engines.scripted import Scripted
+from gen.engines.turns import Turns
 from gen.errors import GenError, Unavailable
 from gen.gate import Gate
 from gen.order import Batches, Order, Turn
@@ -39,6 +40,33 @@ def test_the_pool_does_not_depend_on_concurrency_or_arrival(tmp_path, seeds, hol
     for width in (1, 3, 64):
         _, kept = hold(tmp_path / f"w{width}", seeds, engine=Jittery(write, width=width), rounds=5)
         assert texts(kept) == straight
+
+
+def test_conversations_begin_as_the_engine_keeps_up(tmp_path, seeds, hold, straight, write):
+    """An engine that says itself how many it keeps up with: no more than that, and a quarter, are under way."""
+    room, under_way, runs = [2], [], []
+
+    class Paced(Scripted):
+        turns = Turns(lambda: room[0])
+
+        async def in_turn(self, request):
+            assert self.turns.taken <= room[0]
+            under_way.append(runs[0].order.active)
+            await asyncio.sleep(0.001)
+            return await super().complete(request)
+
+        async def complete(self, request):
+            raise AssertionError("asked without a turn")
+
+    def widen(run):
+        runs.append(run)
+        run.heard.append(lambda: room.__setitem__(0, 8 if run.judged > 40 else 2))
+
+    _, kept = hold(tmp_path / "run", seeds, engine=Paced(write, width=100), rounds=5, on_run=widen)
+    assert texts(kept) == straight
+    assert max(under_way[:20]) <= 3
+    assert 4 < max(under_way) <= 11
+    assert Paced.turns.taken == 0
 
 
 def test_more_rounds_go_on_and_equal_a_straight_run(tmp_path, seeds, hold, straight):

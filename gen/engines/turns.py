@@ -13,7 +13,8 @@ class Turns:
     makes room calls `wake`."""
 
     def __init__(self, room: Callable[[], int]) -> None:
-        self._room, self.taken = room, 0
+        self._room, self.taken, self.asleep = room, 0, 0
+        """`asleep`: places that are lent."""
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -38,14 +39,14 @@ class Turns:
     @contextlib.asynccontextmanager
     async def lent(self) -> AsyncIterator[None]:
         """Within a turn: leave the place to others meanwhile, and be the next to get one afterwards."""
-        self.taken -= 1
+        self.taken, self.asleep, is_back = self.taken - 1, self.asleep + 1, False
         self.wake()
-        is_back = False
         try:
             yield
             await self._take(first=True)
             is_back = True
         finally:
+            self.asleep -= 1
             self.taken += not is_back  # cancelled: the end of the turn gives it back
 
     async def _take(self, *, first: bool) -> None:
