@@ -23,6 +23,8 @@ _TABLE_ROW = re.compile(r"^[ \t]*\|.*\|[ \t]*$", re.M)
 _EDGES = " \t.,;:?…\"'`“”‘’«»‹›„「」『』《》。、"
 _FOLD = {**{wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}, 0x2019: 0x27}
 """Full-width signs and curly apostrophes, one character for one, so that positions stay."""
+_LONGEST_END = 40
+"""Characters: more than any word has at which a text can dangle."""
 _LETTER_WEIGHT = {"han": 3, "kana": 3, "hangul": 2}
 
 
@@ -68,8 +70,8 @@ def rouge_tokens(text: str, mode: Literal["unicode", "ascii"] = "unicode") -> li
 
 def count_words(text: str) -> int:
     """White-space words; each han or kana character is a word: "用 Python 写诗" has 4."""
-    rest, characters = _cjk().subn(" ", text)
-    return characters + sum(not characters or any(map(str.isalnum, word)) for word in rest.split())
+    rest, characters = (text, 0) if text.isascii() else _cjk().subn(" ", text)
+    return characters + sum(any(map(str.isalnum, word)) for word in rest.split()) if characters else len(rest.split())
 
 
 def normalise(text: str) -> str:
@@ -82,15 +84,20 @@ def normalise(text: str) -> str:
 def is_hollow(text: str) -> bool:
     """Nothing but punctuation, or several stop words (arXiv 2304.12244, elimination rule 3). One word is
     an answer, whatever word ("Which preposition?"), and so is a symbol ("+", ":-)")."""
-    words, tokens = _phrases()["hollow"], rouge_tokens(text)
-    if not tokens:
+    if not (tokens := rouge_tokens(text)):
         return bool(pattern("punctuation").fullmatch(fold(text)))
-    return len(tokens) > 1 and {*tokens} <= {*words["en"].split(), *words["zh"]}
+    return len(tokens) > 1 and _hollow().issuperset(tokens)
+
+
+@cache
+def _hollow() -> frozenset[str]:
+    words = _phrases()["hollow"]
+    return frozenset((*words["en"].split(), *words["zh"]))
 
 
 def says_sorry(text: str, max_words: int = 80) -> bool:
     """The word "sorry" in fewer than `max_words` words (arXiv 2304.12244, elimination rule 2)."""
-    return bool(pattern("sorry").search(text)) and count_words(text) < max_words
+    return count_words(text) < max_words and bool(pattern("sorry").search(text))
 
 
 def says_no_input(text: str) -> bool:
@@ -219,7 +226,7 @@ def find_tag(text: str) -> str | None:
 
 def has_open_fence(text: str) -> bool:
     """A code block is opened and never closed, not even at the end of a line."""
-    return any(not block.closed for block in blocks(text))
+    return ("```" in text or "~~~" in text) and any(not block.closed for block in blocks(text))
 
 
 def lost_fences(old: str, new: str) -> bool:
@@ -252,7 +259,8 @@ def find_loop(text: str) -> str | None:
     """The unit of a degenerate text: a character 40 times on end, or a tail of up to 20 tokens that comes 6
     times (4 from 5 tokens on) and fills 16 tokens, 64 if they are numbers ("ha ha ha ..."). Ruling lines
     are no loop."""
-    if run := pattern("run").search(text):
+    low = text.lower()  # the expression looks at every character: only where some letter is there 40 times on end
+    if (not low.isascii() or any(c * 40 in low for c in {*low})) and (run := pattern("run").search(text)):
         return run.group()[:40]
     tokens = rouge_tokens(text)
     for period in range(1, min(20, len(tokens)) + 1):
@@ -269,7 +277,8 @@ def dangles(text: str) -> bool:
     """A text of 20 words or more that stops in the middle of a sentence: after a comma or at a word such as "the". The
     closing line of a letter ("Best regards,") does not."""
     line = text.rstrip().rpartition("\n")[2]
-    return bool(pattern("dangling").search(fold(line))) and count_words(line) >= 8 and count_words(text) >= 20
+    ends = pattern("dangling").search(fold(line), max(0, len(line) - _LONGEST_END))
+    return bool(ends) and count_words(line) >= 8 and count_words(text) >= 20
 
 
 def asks_for_code(task: str) -> bool:

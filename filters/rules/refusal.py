@@ -24,5 +24,5 @@ class Refusal:
         response = sample.response or ""
         if passage := find_refusal(response):
             return drop("refusal", "refusal", passage)
-        sorry = says_sorry(response, self.sorry_words)
+        sorry = self.sorry_words and says_sorry(response, self.sorry_words)
         return drop("refusal", "sorry_response", response, count_words(response)) if sorry else KEEP
