@@ -8,18 +8,26 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from sqlite3 import Connection
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
 from gen.errors import PoolError
 
 T = TypeVar("T")
+Ask: TypeAlias = Callable[..., list[tuple[Any, ...]]]
 IN_PLACE = 80
 """Characters. Below this a row of its own costs more than the repetition."""
+ATOMS = frozenset((int, float, bool, type(None)))
+MOST_ASKED = 500
+"""Texts in one query."""
+MARK = re.compile(rb'"#(?<!\\"#)((?:[^"\\]|\\.)*)"(?!:)', re.S)
+"""A whole value of the JSON that begins with "#". A quotation mark inside a text has a backslash before it, and what
+ends a text is followed by none of ours; a key, which stays as it is, by a colon."""
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.decode
@@ -42,7 +50,7 @@ def packer(db: Connection) -> Callable[[Any], bytes]:
     @functools.cache
     def mark(text: str) -> str:
         if len(text) <= IN_PLACE:
-            return f"#={text}" if text[:1] == "#" else text
+            return f"#={text}"
         data = text.encode()
         address = hashlib.blake2b(data, digest_size=16).digest()
         if not db.execute("SELECT 1 FROM text WHERE hash = ?", (address,)).fetchone():
@@ -50,36 +58,50 @@ def packer(db: Connection) -> Callable[[Any], bytes]:
             db.execute("INSERT INTO text VALUES (?, ?)", (address, zlib.compress(data, 1, -12)))
         return "#" + address.hex()
 
-    return lambda value: encode(_each(msgspec.to_builtins(value), mark))
+    return lambda value: encode(_marked(msgspec.to_builtins(value), mark))
 
 
-def unpack(kind: type[T], data: bytes, ask: Callable[..., list[tuple[Any, ...]]]) -> T:
+def _marked(value: Any, mark: Callable[[str], str]) -> Any:
+    """Plain data with every text replaced that cannot stand as it is, but for keys. One pass in which what stands
+    costs no call: this is done for everything that is stored."""
+    kind = type(value)
+    if kind is str:
+        return mark(value) if len(value) > IN_PLACE or value[:1] == "#" else value
+    if kind is dict:
+        return {k: v if type(v) in ATOMS or not v else _marked(v, mark) for k, v in value.items()}
+    if kind is list or kind is tuple:
+        return [v if type(v) in ATOMS else _marked(v, mark) for v in value]
+    return value
+
+
+def unpack(kind: type[T], data: bytes, ask: Ask) -> T:
     """The value that was packed; `ask` answers a query for its texts. Raises PoolError where there is none."""
+    return unpack_all(kind, (data,), ask)[0]
 
-    def read(text: str) -> str:
-        if text[:1] != "#":
-            return text
-        if text[1:2] == "=":
-            return text[2:]
-        ((body,),) = ask("SELECT body FROM text WHERE hash = ?", address := bytes.fromhex(text[1:]))
-        data = zlib.decompress(body, -12)
-        if hashlib.blake2b(data, digest_size=16).digest() != address:
-            raise ValueError("a text is not the one that was stored")
-        return data.decode()
 
+def unpack_all(kind: type[T], rows: Sequence[bytes], ask: Ask) -> list[T]:
+    """The same of several, their texts asked for together; all of these are in memory at once."""
     try:
-        return msgspec.convert(_each(decode(data), read), kind)
-    except (msgspec.MsgspecError, ValueError, TypeError, zlib.error) as error:
+        wanted = [*{name for data in rows for name in MARK.findall(data) if name[:1] != b"="}]
+        texts = dict[bytes, bytes]()
+        for some in (wanted[i : i + MOST_ASKED] for i in range(0, len(wanted), MOST_ASKED)):
+            query = f"SELECT hash, body FROM text WHERE hash IN ({','.join('?' * len(some))})"  # noqa: S608
+            for address, body in ask(query, *(bytes.fromhex(name.decode()) for name in some)):
+                text = zlib.decompress(body, -12)
+                if hashlib.blake2b(text, digest_size=16).digest() != address:
+                    raise ValueError("a text is not the one that was stored")
+                texts[address.hex().encode()] = encode(text.decode())
+
+        def meant(mark: re.Match[bytes]) -> bytes:
+            return b'"%b"' % mark[1][1:] if mark[1][:1] == b"=" else texts[mark[1]]
+
+        read = _decoder(kind)  # type: ignore[arg-type]  # a class can be hashed
+        return [read(MARK.sub(meant, data)) for data in rows]
+    except (msgspec.MsgspecError, LookupError, ValueError, TypeError, zlib.error) as error:
         said = f"pool.db: a row is no {kind.__name__} ({error}): the file is damaged; restore a copy"
         raise PoolError(said) from error
 
 
-def _each(value: Any, change: Callable[[str], str]) -> Any:
-    """Plain data with every text changed, but for keys."""
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, dict):
-        return {k: _each(v, change) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_each(v, change) for v in value]
-    return value
+@functools.cache
+def _decoder(kind: type[T]) -> Callable[[bytes], T]:
+    return msgspec.json.Decoder(kind).decode
