@@ -70,21 +70,37 @@ def _listed(stream: TextIO) -> Iterator[Write]:
 @contextmanager
 def _parquet(path: Path, example: Row) -> Iterator[Write]:
     import pyarrow as pa
+    from pyarrow import json
     from pyarrow.parquet import ParquetWriter
 
-    rows: list[Row] = []
-    schema = pa.Table.from_pylist([example]).schema
+    rows: list[bytes] = []
+    schema = pa.schema([(name, _type(value)) for name, value in example.items()])
     with ParquetWriter(path, schema, compression="zstd", write_page_index=True) as writer:
 
         def flush() -> None:
-            writer.write_table(pa.Table.from_pylist(rows, schema))
+            # By way of JSON: from Python's own values pyarrow loads all of pandas, which costs more than the rest.
+            data = b"".join(rows)
+            parsing = json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
+            reading = json.ReadOptions(use_threads=False, block_size=len(data) + 1)
+            writer.write_table(json.read_json(pa.BufferReader(data), reading, parsing))
             rows.clear()
 
         def write(row: Row) -> None:
-            rows.append(row)
+            rows.append(line(row).encode())
             if len(rows) == GROUP:
                 flush()
 
         yield write
         if rows:
             flush()
+
+
+def _type(value: Any) -> Any:
+    """The type of a column that holds such values."""
+    import pyarrow as pa
+
+    if isinstance(value, Mapping):
+        return pa.struct([(name, _type(inner)) for name, inner in value.items()])
+    if isinstance(value, list):
+        return pa.list_(_type(value[0]))
+    return {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}[type(value)]
