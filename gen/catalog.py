@@ -56,25 +56,42 @@ class Parameter:
     name: str
     type: Any
     default: Any
-    doc: str
     range: str
     """Such as "0..1", "> 0" or "a | b"; empty when any value of the type will do."""
+    owner: Any
+
+    @property
+    def doc(self) -> str:
+        """The text under the field; read from the source when somebody wants it."""
+        return _docs(self.owner).get(self.name, "")
 
 
 def parameters(cls: type[Any]) -> tuple[Parameter, ...]:
     """The fields of a dataclass that a user may set, documented by the text under each."""
-    docs: dict[str, str] = {}
-    for base in reversed([c for c in cls.__mro__ if dataclasses.is_dataclass(c)]):
-        docs |= _field_docs(base.__module__, base.__qualname__)
+    key: Any = cls
+    return _parameters(key)
+
+
+@functools.cache
+def _parameters(cls: Any) -> tuple[Parameter, ...]:
     hints = typing.get_type_hints(cls, include_extras=True)
     return tuple(
         Parameter(
             f.name, hints[f.name], f.default if f.default_factory is dataclasses.MISSING else f.default_factory(),
-            docs.get(f.name, ""), _range(hints[f.name]),
+            _range(hints[f.name]), cls,
         )
         for f in dataclasses.fields(cls)
         if f.metadata.get("parameter", True)
     )
+
+
+@functools.cache
+def _docs(cls: Any) -> dict[str, str]:
+    bases = [c for c in cls.__mro__ if hasattr(c, "__dataclass_fields__")]
+    found: dict[str, str] = {}
+    for base in reversed(bases):
+        found |= _field_docs(base.__module__, base.__qualname__)
+    return found
 
 
 @functools.cache

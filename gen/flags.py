@@ -4,7 +4,7 @@ documented and bounded where it is declared. Parsed flags become a recipe, check
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Annotated, Any
 
 import tyro
@@ -23,11 +23,23 @@ METAVARS = {"seeds": "[SEEDS ...]", "server": "URL", "against": "[DATA ...]", "m
             **dict.fromkeys(("evolver", "answerer", "judge", "scorer", "embedder"), "NAME_OR_URL")}  # fmt: skip
 
 
+def mentioned(args: Sequence[str]) -> set[str]:
+    """Names of all flags that a command line can mean, and more: `--no-rouge.max_score=1` may be one of `rouge`."""
+    names = {word.partition("=")[0].lstrip("-").replace("_", "-") for word in args if word.startswith("-")}
+    names |= {name.removeprefix("no-") for name in names}
+    return {part for name in names for part in (name, name.partition(".")[0])}
+
+
+def _is_wanted(section: str, name: str, only: Set[str] | None) -> bool:
+    return only is None or name == "seeds" or RENAMED.get((section, name), name).replace("_", "-") in only
+
+
 def _group(
-    name: str, current: Any, *, prefix: bool = False, hidden: Sequence[str] = ()
+    name: str, current: Any, *, prefix: bool = False, hidden: Sequence[str] = (), only: Set[str] | None = None
 ) -> tuple[str, Any, Any]:
     """A field of the flag class that holds one titled group of flags, at their current values."""
     known = [p for p in catalog.parameters(type(current)) if p.name not in ("loop", *hidden)]
+    known = [p for p in known if _is_wanted(name, p.name, only)]
     fields = [_flag(name, p, getattr(current, p.name), prefix=prefix) for p in known]
     cls = dataclasses.make_dataclass(name, fields, frozen=True)
     return name, cls, dataclasses.field(default_factory=cls)
@@ -53,16 +65,26 @@ def _flag(section: str, p: Parameter, current: Any, *, prefix: bool) -> tuple[st
     return p.name, marked, current
 
 
-def flag_class(loop: str, base: Recipe, extra: Sequence[tuple[str, Any, Any]], *, every_filter: bool) -> type[Any]:
-    """The flag dataclass of a loop's command: `extra` fields first, then the recipe's groups."""
-    parts = {"run": base, loop: base.params, **{name: getattr(base, name) for name in recipes.SECTIONS}}
-    groups = [*(_group(name, part, hidden=_idle(base)) for name, part in parts.items()), _gate_flags(base)]
+def flag_class(
+    loop: str, base: Recipe, extra: Sequence[tuple[str, Any, Any]], *, every_filter: bool, only: Set[str] | None = None
+) -> type[Any]:
+    """The flag dataclass of a loop's command: `extra` fields first, then the recipe's groups; with `only`, of these no
+    other flags than it names (see `mentioned`)."""
+    groups = [_group(name, part, hidden=_idle(base), only=only) for name, part in _parts(base).items()]
+    groups = [*(group for group in groups if dataclasses.fields(group[1])), _gate_flags(base)]
     present = {catalog.name_of(f): f for gate in base.gates for f in gate}
     for _, name in catalog.names(*FILTER_KINDS) if every_filter else ():
+        if not _is_wanted(name, name, only):
+            continue
         current = present.get(name) or catalog.load(name, *FILTER_KINDS)()
         if catalog.parameters(type(current)):
             groups.append(_group(name, current, prefix=True))
     return dataclasses.make_dataclass(loop, [*extra, *groups], frozen=True)
+
+
+def _parts(base: Recipe) -> dict[str, Any]:
+    """What is grouped under which title, without the filters."""
+    return {"run": base, base.loop: base.params, **{name: getattr(base, name) for name in recipes.SECTIONS}}
 
 
 def _idle(base: Recipe) -> list[str]:
@@ -90,10 +112,11 @@ def _gate_flags(base: Recipe) -> tuple[str, Any, Any]:
 def to_recipe(base: Recipe, flags: Any) -> Recipe:
     """The recipe that parsed flags amount to, where `base` gave them their defaults. Raises RecipeError as for
     a file."""
-    table = {"loop": base.loop, **_plain(flags.run)}
-    table |= {section: _plain(getattr(flags, section)) for section in (base.loop, *recipes.SECTIONS)}
+    said = {title: _said(base, part, getattr(flags, title, None)) for title, part in _parts(base).items()}
+    table = {**said.pop("run"), "loop": base.loop, **said}
     table["model"]["server"] = table["model"]["server"] or list(base.model.server)
-    table["source"]["map"] = pairs(table["source"].get("map", []))
+    if not isinstance(given := table["source"].get("map", []), Mapping):
+        table["source"]["map"] = pairs(given)
     names, old = _filters(flags.gate, _default(base, table)), recipes.table_of(base)["gate"]
     optional = [name for name in base.optional if name in names]
     parts = {catalog.name_of(f) for gate in base.gates[:-1] for f in gate}
@@ -111,7 +134,8 @@ def _default(base: Recipe, table: Mapping[str, Any]) -> tuple[tuple[str, ...], t
     """The gate that the flags were shown as their default, and what it becomes: a loop's own depends on its
     parameters."""
     shown = tuple(catalog.name_of(f) for f in base.gate)
-    if shown != gate_of(base.params):
+    same = table[base.loop] == recipes.values(base.params) and table["prompts"] == base.prompts
+    if same or shown != gate_of(base.params):
         return shown, shown
     return shown, gate_of(recipes.build({k: table[k] for k in ("loop", "prompts", base.loop)}, where="flags").params)
 
@@ -124,6 +148,13 @@ def _filters(gate: Any, default: tuple[tuple[str, ...], tuple[str, ...]]) -> lis
             raise RecipeError(f"--without {name}: not in the gate; {nearest(name, chosen)}")
     names = [n for n in (*chosen, *gate.with_filters) if n not in gate.without_filters]
     return list(dict.fromkeys(names))
+
+
+def _said(base: Recipe, part: Any, group: Any) -> dict[str, Any]:
+    """What a group of flags says, and of parameters without a flag in it what they were."""
+    flags = {f.name for f in dataclasses.fields(group)} if group else set()
+    others = {k: v for k, v in recipes.values(part).items() if k not in flags and k not in _idle(base)}
+    return others | _plain(group)
 
 
 def _plain(group: Any) -> dict[str, Any]:

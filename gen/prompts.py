@@ -147,6 +147,10 @@ def parse_choice(text: str, choices: tuple[str, ...]) -> str:
     return ordered[match.lastindex - 1]
 
 
+_LOADED: dict[tuple[Any, ...], tuple[dict[str, tuple[str, str]], Prompt]] = {}
+"""Folders and name -> the texts that a prompt was made of, and the prompt: made again only when they change."""
+
+
 class Prompts:
     """The shipped prompts, overridden file by file by those of `folder` (`--prompts DIR`)."""
 
@@ -163,7 +167,8 @@ class Prompts:
             autoescape=False,
             keep_trailing_newline=False,
         )
-        self.get = functools.lru_cache(maxsize=None)(self._load)
+        self.get = functools.lru_cache(maxsize=None)(self._known)
+        self._ast = functools.lru_cache(maxsize=None)(self._parsed)
 
     def names(self) -> Iterator[str]:
         """Every prompt that can be asked for, in order."""
@@ -205,7 +210,7 @@ class Prompts:
     def _body(self, name: str) -> str:
         return self._split(name.removesuffix(".jinja"))[1]
 
-    def _ast(self, name: str) -> Any:
+    def _parsed(self, name: str) -> Any:
         body = self._body(name)
         try:
             return self.environment.parse(body)
@@ -213,6 +218,13 @@ class Prompts:
             raise PromptError(f"{self.path(name)}: line {error.lineno} of the template: {error.message}") from error
         except Exception as error:  # nested too deeply, a number without end
             raise PromptError(f"{self.path(name)}: the template cannot be read: {_told(error)}; simplify it") from error
+
+    def _known(self, name: str) -> Prompt:
+        texts, known = _LOADED.get((*self.folders, name), ({}, None))
+        if known is None or any(self._split(n) != text for n, text in texts.items()):
+            known = self._load(name)
+            _LOADED[*self.folders, name] = {n: self._split(n) for n in self.closure(name)}, known
+        return known
 
     def _load(self, name: str) -> Prompt:
         path, (head, _) = self.path(name), self._split(name)

@@ -253,6 +253,38 @@ def test_a_flag_replaces_what_the_recipe_lists_and_takes_out_what_it_set(place, 
     assert found["gate"]["length"]["min_instruction_words"] == 6
 
 
+SOME = (
+    "",
+    "y.jsonl z.jsonl --limit 3 --map instruction=question",
+    "--rounds 1 --no-score-all --model m --temperature 0.5",
+    "--limit None --recipe r.toml",
+    "--operations.deepen 2 --operations.concretize=0",
+    "--operations deepen=2",
+    "--style code --rouge.max-score 0.5 --exact.scope task",
+    "--gate length rouge --length.min_instruction_words 4 --without length",
+    "--recipe r.toml --with exact --server http://b/v1",
+    "--recipe r.toml",
+    "--roudns 3",
+    "--rounds many",
+    "--length.min-instruction-word 4",
+    "--recipe r.toml --map a",
+)
+
+
+@pytest.mark.parametrize("line", SOME)
+def test_a_parser_of_the_flags_that_are_given_hears_what_that_of_all_flags_hears(line, place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    (place / "r.toml").write_text(TIGHT + '[source]\nlimit = 5\nmap = {instruction = "q"}\n[model]\nserver = ["http://a/v1"]\n')
+
+    def heard():
+        code = main(["evolve", *line.split(), "--print-recipe"])
+        return code, capsys.readouterr()
+
+    short = heard()
+    monkeypatch.setattr("gen.commands.run.mentioned", lambda args: None)
+    assert short == heard()
+
+
 def test_a_filter_of_ones_own_stays_in_the_gate_beside_flags(place, monkeypatch, capsys):
     monkeypatch.chdir(place)
     monkeypatch.syspath_prepend(str(place))

@@ -78,6 +78,19 @@ def test_the_hash_of_a_prompt_covers_the_frame_it_extends(tmp_path):
     assert mine.closure("evolve/deepen") == ["evolve/deepen", "evolve/_depth"]
 
 
+def test_a_prompt_is_compiled_once_until_its_file_or_frame_says_otherwise(tmp_path):
+    (tmp_path / "evolve").mkdir()
+    (tmp_path / "evolve/_depth.jinja").write_text(SHIPPED.path("evolve/_depth").read_text())
+    first = Prompts(tmp_path).get("evolve/deepen")
+    assert Prompts(tmp_path).get("evolve/deepen") is first
+    (tmp_path / "evolve/_depth.jinja").write_text(SHIPPED.path("evolve/_depth").read_text() + "\nBe brief.")
+    second = Prompts(tmp_path).get("evolve/deepen")
+    assert second.hash != first.hash
+    (tmp_path / "evolve/deepen.jinja").write_text("no passport")
+    with pytest.raises(PromptError, match="opens with no passport"):
+        Prompts(tmp_path).get("evolve/deepen")
+
+
 BAD = {
     "no passport": ("Say {{ x }}", "no passport"),
     "broken TOML": ("---\npaper = \n---\nSay {{ x }}", "not valid TOML"),

@@ -17,7 +17,7 @@ from gen import catalog, job, material
 from gen import recipe as recipes
 from gen.commands import render
 from gen.errors import RecipeError
-from gen.flags import flag_class, to_recipe
+from gen.flags import flag_class, mentioned, to_recipe
 from gen.micro import bundled
 from gen.progress import Progress, when_slow
 from gen.publish import Report
@@ -71,6 +71,11 @@ def parse(name: str, rest: Sequence[str], prog: str, extra: Sequence[tuple[str, 
     rest = ["--help" if a == "--help-all" else a for a in rest]
     rest, weights = _weights(name, rest)
     base = _base(name, rest, {**_style(name, rest), **weights})
+    with contextlib.suppress(SystemExit):  # a parser of a few flags is made in no time; the whole one tells of mistakes
+        if every and "--help" not in rest:
+            few = flag_class(name, base, extra, every_filter=True, only=mentioned(rest))
+            flags = tyro.cli(few, args=rest, prog=prog, console_outputs=False)
+            return to_recipe(base, flags), flags
     cls = flag_class(name, base, extra, every_filter=every)
     about = f"{type(base.params).passport.source}. `--help-all` adds the flags of every filter."
     flags = tyro.cli(cls, args=rest, prog=prog, description=about)
