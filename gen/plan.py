@@ -86,7 +86,7 @@ class Recipe:
             "loop": self.loop, "params": weighty(self.params),
             "roles": {role: split_engine(name)[0] or "served" for role, name in values(self.roles).items() if name},
             "prompts": [p.ref for p in self.params.asks()],
-            "gate": [[catalog.name_of(f), values(f)] for f in self.gate],
+            "gate": [[catalog.name_of(f), weighty(f)] for f in self.gate],
         }  # fmt: skip
 
     def run_name(self, content: str) -> str:
@@ -94,7 +94,7 @@ class Recipe:
         on with the other."""
         told = self.deciding()
         if not self.chain and "stages" in told:
-            gate = [[catalog.name_of(f), values(f)] for f in self.gate]
+            gate = [[catalog.name_of(f), weighty(f)] for f in self.gate]
             told |= {"stages": told["stages"][:1], "params": weighty(self.params), "gate": gate}
         return f"{self.loop}-{digest(told, content, size=8)}"
 

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta
 
+from filters.dedup._clusters import PROBES, Block, Clusters, Vectors, gathered
 from gen.catalog import component
 from gen.core import Sample, Vector, Verdict
 
+log = logging.getLogger("gen.filters.semantic")
 BLOCK = 4096
 """Admitted vectors by which memory grows, and that are compared in one product."""
 COMING = 256
@@ -32,6 +35,9 @@ class Semantic:
     column: Literal["prompt", "instruction", "response"] = "prompt"
     """what is compared: the instruction with its input and earlier turns, the instruction alone, the response"""
 
+    exact_to: Annotated[int, Meta(ge=0)] = field(default=200_000, metadata={"later": True})
+    """compare with all up to so many kept samples; beyond, with the latest and the nearest clusters of them (0: all)"""
+
     def text(self, sample: Sample) -> str:
         if self.column != "prompt":
             return getattr(sample, self.column) or ""
@@ -40,20 +46,6 @@ class Semantic:
 
     def open(self) -> SemanticIndex:
         return SemanticIndex(self)
-
-
-@dataclass(slots=True)
-class Block:
-    """Admitted vectors. Only the first `used` rows are filled."""
-
-    rows_MD: Any
-    """In float16, as they came."""
-    square_M: Any
-    """Their squared lengths."""
-    short_EM: Any
-    """In float32, for bounds; see `SemanticIndex`. One vector is a column: products with it are faster so."""
-    used: int = 0
-    families: dict[str, list[int]] = field(default_factory=dict)
 
 
 class Best(NamedTuple):
@@ -81,36 +73,28 @@ OWN = -3.0
 
 
 @dataclass(slots=True)
-class Vectors:
-    """N vectors to be compared, as in a Block."""
-
-    rows_ND: Any
-    """In float64."""
-    square_N: Any
-    short_NE: Any
-    margin: float
-    """The most by which a bound may fall short of a cosine, and a little more."""
-
-    def row(self, at: int) -> Vectors:
-        part = slice(at, at + 1)
-        return Vectors(self.rows_ND[part], self.square_N[part], self.short_NE[part], self.margin)
-
-
-@dataclass(slots=True)
 class SemanticIndex:
     """Exact, and cheaper than all products. Split each vector into its part Px in the leading directions of what was
     admitted, and the rest, of length r(x): then x y <= Px Py + r(x) r(y), whatever the directions are, and one product
     of the short rows [Px, r(x)] gives that bound for all pairs. Only pairs whose bound reaches the largest cosine found
     so far are compared as a whole, in float64, where no order of summation can matter: products of two float16 up to 1
     are multiples of 2^-48, and so are their sums, which stay below 2^5. The directions are found anew each time that
-    the number of blocks has doubled; no verdict depends on them, nor on how the work is cut into products."""
+    the number of blocks has doubled; no verdict depends on them, nor on how the work is cut into products.
+
+    Beyond `exact_to`, full blocks go into clusters, which are found anew each time that there are twice as many.
+    What is dropped is near then, too; of what is near, a little is kept. A verdict depends on what was admitted and in
+    which order, and on nothing else, all the same."""
 
     params: Semantic
     ids: list[str] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
+    """Those that are not in `clusters`."""
+    clusters: Clusters | None = None
     expected: dict[tuple[str, Vector], Known] = field(default_factory=dict)
     basis_DE: Any = None
     """The leading directions; None: all numbers as they are, and nothing is left over."""
+    width: int = 0
+    """Bytes of a vector."""
     off: float = 0.0
     """The most that the length of an admitted vector is off from 1."""
 
@@ -130,26 +114,18 @@ class SemanticIndex:
         return Verdict(not near, "near_duplicate" if near else "", "semantic", value, self.ids[-best.number])
 
     def admit(self, sample: Sample, vector: Vector) -> None:
-        import numpy as np
-
         if not vector:
             return
         known = self.expected.get((sample.lineage.root, vector))
-        new, at = known.vectors.row(known.at) if known else self._vectors([vector]), len(self.ids) % BLOCK
-        if at == 0:
-            rows_MD, short_EM = (
-                np.empty((BLOCK, new.rows_ND.shape[1]), "<f2"),
-                np.empty((new.short_NE.shape[1], BLOCK), "f4"),
-            )
-            self.blocks.append(Block(rows_MD, np.empty(BLOCK), short_EM))
-        block = self.blocks[-1]
-        block.rows_MD[at], block.square_M[at], block.short_EM[:, at] = new.rows_ND[0], new.square_N[0], new.short_NE[0]
+        new = known.vectors.take(slice(known.at, known.at + 1)) if known else self._vectors([vector])
+        if len(self.ids) % BLOCK == 0:
+            self.blocks.append(Block.sized(BLOCK, new))
+        self.blocks[-1].add(new, len(self.ids), [sample.lineage.root])
         self.off = max(self.off, abs(float(new.square_N[0]) ** 0.5 - 1))
-        block.families.setdefault(sample.lineage.root, []).append(at)
-        block.used += 1
+        self.width = len(vector)
         self.ids.append(sample.id)
-        if block.used == BLOCK and len(self.blocks).bit_count() == 1:
-            self._turn()
+        if len(self.ids) % BLOCK == 0:
+            self._full()
 
     def expect(self, coming: Sequence[tuple[Sample, Vector]]) -> None:
         keys = list({(sample.lineage.root, vector): None for sample, vector in coming if vector})
@@ -165,7 +141,7 @@ class SemanticIndex:
 
     def _later(self, known: Known, family: str) -> Best:
         """The nearest of an expected vector, those included that were admitted since."""
-        new = known.vectors.row(known.at)
+        new = known.vectors.take(slice(known.at, known.at + 1))
         first, block = known.seen % BLOCK, self.blocks[-1] if self.blocks else None
         if block and known.seen == len(self.ids) - block.used + first and first < block.used:
             # mostly there is none that matters, and that is seen at once
@@ -182,50 +158,92 @@ class SemanticIndex:
         self, new: Vectors, families: Sequence[str], start: int = 0, known: Sequence[Best] | None = None
     ) -> list[Best]:
         """Of each vector: the nearest among those admitted from number `start` on, and those known."""
-        import numpy as np
-
         best = list(known or [NONE] * len(families))
-        margin = self._margin(new)
-        for b in range(start // BLOCK, len(self.blocks)):
-            block, first = self.blocks[b], max(start - b * BLOCK, 0)
-            bound_NM = new.short_NE @ block.short_EM[:, first : block.used]
-            for bound_M, family in zip(bound_NM, families, strict=True):
-                if own := block.families.get(family):
-                    bound_M[[at - first for at in own if at >= first]] = OWN
-            cut_N = np.array([one.cosine for one in best], "f4") - margin
-            (row_R,) = np.nonzero(bound_NM.max(1, initial=OWN) >= cut_N)
-            if not len(row_R):
-                continue
-            # the pair of the largest bound first: it leaves few others
-            self._compare(new, b, row_R, bound_NM[row_R].argmax(1) + first, best)
-            cut_R = np.array([best[n].cosine for n in row_R.tolist()], "f4") - margin
-            r_P, m_P = np.divmod(np.flatnonzero(bound_NM[row_R] >= cut_R[:, None]), bound_NM.shape[1])
-            for i in range(0, len(r_P), BLOCK):
-                self._compare(new, b, row_R[r_P[i : i + BLOCK]], m_P[i : i + BLOCK] + first, best)
+        for block, n_Q, first in self._faced(new, start):
+            self._search(new, families, block, n_Q, first, best)
         return best
 
-    def _compare(self, new: Vectors, b: int, n_P: Any, m_P: Any, best: list[Best]) -> None:
-        """Put into `best` what the cosines of pairs (vector, row of block `b`) improve."""
+    def _faced(self, new: Vectors, start: int) -> Iterator[tuple[Block, Any, int]]:
+        """Blocks, which vectors are to be compared with them, and from which row on."""
         import numpy as np
 
-        block = self.blocks[b]
+        clustered = self.clusters.count if self.clusters else 0
+        if self.clusters and start < clustered:
+            yield from ((block, n_Q, 0) for block, n_Q in self.clusters.probed(new.rows_ND))
+        all_N = np.arange(len(new.rows_ND))
+        for b in range(max(start - clustered, 0) // BLOCK, len(self.blocks)):
+            yield self.blocks[b], all_N, max(start - clustered - b * BLOCK, 0)
+
+    def _search(
+        self, new: Vectors, families: Sequence[str], block: Block, n_Q: Any, first: int, best: list[Best]
+    ) -> None:
+        """Put into `best` what the rows of a block from `first` on improve, for the vectors `n_Q`."""
+        import numpy as np
+
+        bound_QM = new.short_NE[n_Q] @ block.short_EM[:, first : block.used]
+        for bound_M, n in zip(bound_QM, n_Q.tolist(), strict=True):
+            if own := block.families.get(families[n]):
+                bound_M[[at - first for at in own if at >= first]] = OWN
+        margin = self._margin(new)
+        (row_R,) = np.nonzero(bound_QM.max(1, initial=OWN) >= _cosines(best, n_Q) - margin)
+        if not len(row_R):
+            return
+        # the pair of the largest bound first: it leaves few others
+        self._compare(new, block, n_Q[row_R], bound_QM[row_R].argmax(1) + first, best)
+        cut_R = _cosines(best, n_Q[row_R]) - margin
+        r_P, m_P = np.divmod(np.flatnonzero(bound_QM[row_R] >= cut_R[:, None]), bound_QM.shape[1])
+        n_P = n_Q[row_R[r_P]]
+        for i in range(0, len(n_P), BLOCK):
+            self._compare(new, block, n_P[i : i + BLOCK], m_P[i : i + BLOCK] + first, best)
+
+    def _compare(self, new: Vectors, block: Block, n_P: Any, m_P: Any, best: list[Best]) -> None:
+        """Put into `best` what the cosines of pairs (vector, row of a block) improve."""
+        import numpy as np
+
         y_PD = block.rows_MD[m_P].astype("f8")
         cosine_P = np.einsum("pd,pd->p", new.rows_ND[n_P], y_PD) / np.sqrt(new.square_N[n_P] * block.square_M[m_P])
-        (good_G,) = np.nonzero(cosine_P >= np.array([one.cosine for one in best])[n_P])
-        for n, m, cosine in zip(*(of_P[good_G].tolist() for of_P in (n_P, m_P, cosine_P)), strict=True):
-            best[n] = max(best[n], Best(cosine, -(m + b * BLOCK)))
+        (good_G,) = np.nonzero(cosine_P >= _cosines(best, n_P, "f8"))
+        found = (n_P, -block.number_M[m_P], cosine_P)
+        for n, number, cosine in zip(*(of_P[good_G].tolist() for of_P in found), strict=True):
+            best[n] = max(best[n], Best(cosine, number))
 
-    def _turn(self) -> None:
-        """Find the leading directions of what was admitted, all blocks being full, and the short rows along them."""
+    def _full(self) -> None:
+        """The latest block is full: it goes into clusters, where there are any; now and then all is ordered anew."""
+        count, clusters = len(self.ids), self.clusters
+        if clusters and count < 2 * clusters.found_for:
+            self._file(*gathered(self.blocks, clusters.count, count))
+        elif clusters or 0 < self.params.exact_to <= count:
+            rows_ND, families = gathered([*(clusters.blocks.values() if clusters else ()), *self.blocks], 0, count)
+            self.clusters, clusters, self.blocks = None, None, []  # so much less to hold at once
+            self._turn(rows_ND[:: count // BLOCK])
+            self.clusters = Clusters.found(rows_ND)
+            self._file(rows_ND, families)
+            shape = f"{PROBES} of {len(self.clusters.centroid_KD):,}"
+            log.info("%s kept: new ones are compared with the latest and those of %s clusters", f"{count:,}", shape)
+        elif len(self.blocks).bit_count() == 1:
+            self._turn(gathered(self.blocks, 0, count)[0][:: len(self.blocks)])
+            for block in self.blocks:
+                block.short_EM = self._short(block.rows_MD.astype("f8"), block.square_M).T.copy()
+
+    def _file(self, rows_ND: Any, families: Sequence[str]) -> None:
+        """Put the next vectors into clusters. What is expected has seen other blocks than there are now."""
         import numpy as np
 
-        rows_SD = np.concatenate([block.rows_MD[:: len(self.blocks)] for block in self.blocks]).astype("f8")
-        energy_D, direction_DD = np.linalg.eigh(rows_SD.T @ rows_SD)
+        assert self.clusters
+        for i in range(0, len(rows_ND), BLOCK):
+            rows_BD = rows_ND[i : i + BLOCK].astype("f8")
+            square_B = np.square(rows_BD).sum(1)
+            self.clusters.add(Vectors(rows_BD, square_B, self._short(rows_BD, square_B), 0), families[i : i + BLOCK])
+        self.blocks, self.expected = [], {}
+
+    def _turn(self, rows_SD: Any) -> None:
+        """Find the leading directions of vectors. What is expected has short rows along others."""
+        import numpy as np
+
+        energy_D, direction_DD = np.linalg.eigh(rows_SD.astype("f8").T @ rows_SD.astype("f8"))
         part_D = np.cumsum(energy_D[::-1]) / energy_D.sum()
         self.basis_DE = direction_DD[:, ::-1][:, : int(np.searchsorted(part_D, ENERGY)) + 1]
         self.expected = {}
-        for block in self.blocks:
-            block.short_EM = self._short(block.rows_MD.astype("f8"), block.square_M).T.copy()
 
     def _short(self, rows_ND: Any, square_N: Any) -> Any:
         import numpy as np
@@ -240,7 +258,7 @@ class SemanticIndex:
         """Raises ValueError for what cannot be compared with what was admitted."""
         import numpy as np
 
-        width = 2 * self.blocks[0].rows_MD.shape[1] if self.blocks else len(vectors[0])
+        width = self.width or len(vectors[0])
         if wrong := next((v for v in vectors if len(v) != width), None):
             raise ValueError(f"a vector of {len(wrong)} bytes among vectors of {width}; expected one encoder for all")
         rows_ND = np.frombuffer(b"".join(vectors), "<f2").reshape(len(vectors), -1).astype("f8")
@@ -252,3 +270,9 @@ class SemanticIndex:
         # what the two lengths are off from 1; rounding to float16 leaves them near, not at it.
         rounding = max(1e-5, (rows_ND.shape[1] + 8) * 2.0**-24)
         return Vectors(rows_ND, square_N, self._short(rows_ND, square_N), (1 + rounding) * (1 + off) - 1)
+
+
+def _cosines(best: Sequence[Best], n_Q: Any, type: str = "f4") -> Any:
+    import numpy as np
+
+    return np.array([best[n].cosine for n in n_Q.tolist()], type)
