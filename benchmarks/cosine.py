@@ -3,8 +3,10 @@
 First 10,000 and 52,002 vectors of 384 as one stream, announced and judged by 64, beside faiss (flat), hnswlib, usearch
 and semhash, each in a process of its own (with one thread; at 52,002 with one a core), and beside a bare triangle of
 float32 products. Other: rows that a side drops and `semantic` keeps, or the reverse; at 10,000 `semantic` must equal a
-plain exact loop in float64, value by value. Then pools up to LARGEST: the time for one candidate with all threads,
-memory, and the size up to which 1,000 candidates a second are judged.
+plain exact loop in float64, value by value. Then what is found of that where only the nearest clusters are searched,
+from the first 4,096 kept on, at two thresholds. Then pools up to LARGEST, searched exactly and, from 50,000 on, in
+clusters: the time for one candidate with all threads, memory, which part of the drops is found, and the size up to
+which 1,000 candidates a second are judged exactly.
 
 The first 10,000 vectors are those of Alpaca's tasks by the bundled encoder, made once (a minute or two) and left in
 the system's temporary folder. The others are made of these: between two of them, so near to the first as a random one
@@ -27,13 +29,14 @@ from bench import ROOT, data, peer_python, spent
 from near import resident
 from semantic import embedded
 
-from filters.dedup.semantic import Semantic
+from filters.dedup.semantic import Semantic, SemanticIndex
 from gen.core import Lineage, Sample, Vector
 from gen.seeds import read_seeds
 
 REAL, BATCH = 10_000, 64
-SIZES = (52_002, 100_000, 200_000, 300_000, 400_000)
-RULE = Semantic()
+SIZES = (52_002, 100_000, 200_000, 250_000)
+RULE = Semantic(exact_to=0)
+CLUSTERED_FROM = 50_000
 
 
 def sample(number: int) -> Sample:
@@ -65,8 +68,8 @@ def vectors(rows_ND: Any, count: int, seed: int = 0) -> Any:
     return np.concatenate(parts)[:count]
 
 
-def judged(rows: list[Vector]) -> Iterator[tuple[bool, float | None]]:
-    index = RULE.open()
+def judged(rows: list[Vector], rule: Semantic = RULE) -> Iterator[tuple[bool, float | None]]:
+    index = rule.open()
     for i in range(0, len(rows), BATCH):
         coming = [(sample(n), row) for n, row in enumerate(rows[i : i + BATCH], i)]
         index.expect(coming)
@@ -130,38 +133,65 @@ def compare(rows_ND: Any, python: str, threads: int) -> None:
             sys.stdout.flush()
 
 
-def growth(rows_ND: Any) -> None:
-    sys.stdout.write(f"\n{'pool':>9}{'ms a candidate':>16}{'of CPU':>8}{'candidates/s':>14}{'bytes a vector':>16}\n")
-    index, last, before = RULE.open(), (0, 0.0), resident()
-    asked = [row.tobytes() for row in vectors(rows_ND[:REAL], REAL + 5 * BATCH, seed=1)[REAL:]]
-    enough = 0.0
-    for size in [size for size in SIZES if size <= len(rows_ND)]:
-        for number in range(len(index.ids), size):
-            index.admit(sample(number), rows_ND[number].tobytes())
-        began, burnt = time.perf_counter(), time.process_time()
-        for i in range(0, len(asked), BATCH):
-            coming = [(sample(-n), row) for n, row in enumerate(asked[i : i + BATCH], 1)]
-            index.expect(coming)
-            for one, row in coming:
-                index.judge(one, row)
-        cost, of_cpu = (
-            (end - start) / len(asked) * 1e3
-            for end, start in ((time.perf_counter(), began), (time.process_time(), burnt))
+def recall(rows_ND: Any) -> None:
+    """What clusters find of what the exact search drops."""
+    rows = [row.tobytes() for row in rows_ND]
+    sys.stdout.write(f"\nin clusters from the first 4,096 on, {len(rows):,} vectors\n")
+    for threshold in (RULE.threshold, 0.7):
+        exact, near = (
+            {n for n, (keep, _) in enumerate(judged(rows, Semantic(threshold, exact_to=to))) if not keep}
+            for to in (0, 4096)
         )
-        if last[1] < 1 <= cost:
-            enough = last[0] + (size - last[0]) * (1 - last[1]) / (cost - last[1])
-        last = size, cost
-        held = (resident() - before) * 2**20 / size
-        sys.stdout.write(f"{size:9,}{cost:16.2f}{of_cpu:8.2f}{1e3 / cost:14,.0f}{held:16,.0f}\n")
-        sys.stdout.flush()
-    found = f"{enough:,.0f}" if enough else f"more than {last[0]:,}"
-    sys.stdout.write(f"1,000 candidates/s up to a pool of {found}\n")
+        more = f"{len(near - exact):,} that it keeps"
+        sys.stdout.write(f"above {threshold}: {len(near & exact):,} of {len(exact):,} that the exact drops, {more}\n")
+
+
+def asked_for(index: SemanticIndex, asked: list[Vector]) -> tuple[float, float, set[int]]:
+    """Milliseconds for one, of the clock and of CPU, and who is dropped."""
+    began, burnt, dropped = time.perf_counter(), time.process_time(), set[int]()
+    for i in range(0, len(asked), BATCH):
+        coming = [(sample(-n), row) for n, row in enumerate(asked[i : i + BATCH], i + 1)]
+        index.expect(coming)
+        dropped |= {n for n, (one, row) in enumerate(coming, i) if not index.judge(one, row).keep}
+    wall, cpu = time.perf_counter() - began, time.process_time() - burnt
+    return wall / len(asked) * 1e3, cpu / len(asked) * 1e3, dropped
+
+
+def growth(rows_ND: Any) -> None:
+    columns = f"{'ms a candidate':>16}{'of CPU':>8}{'candidates/s':>14}{'bytes a vector':>16}"
+    sys.stdout.write(f"\n{'pool':>9}{'':10}{columns}{'found':>9}\n")
+    asked = [row.tobytes() for row in vectors(rows_ND[:REAL], REAL + 10 * BATCH, seed=1)[REAL:]]
+    sides = {"exact": RULE.open(), "clusters": Semantic(exact_to=CLUSTERED_FROM).open()}
+    held, last, enough = dict.fromkeys(sides, 0.0), (0, 0.0), 0.0
+    for size in [size for size in SIZES if size <= len(rows_ND)]:
+        drops = set[int]()
+        for name, index in sides.items():
+            before = resident()
+            for number in range(len(index.ids), size):
+                index.admit(sample(number), rows_ND[number].tobytes())
+            held[name] += (resident() - before) * 2**20
+            if name == "clusters" and not index.clusters:
+                continue
+            cost, of_cpu, dropped = asked_for(index, asked)
+            drops = drops or dropped
+            part = f"{len(dropped & drops) / len(drops):9.2%}" if name == "clusters" else ""
+            sys.stdout.write(
+                f"{size:9,}  {name:8}{cost:16.2f}{of_cpu:8.2f}{1e3 / cost:14,.0f}{held[name] / size:16,.0f}{part}\n"
+            )
+            sys.stdout.flush()
+            if name == "exact":
+                if last[1] < 1 <= cost:
+                    enough = last[0] + (size - last[0]) * (1 - last[1]) / (cost - last[1])
+                last = size, cost
+    limit = f"{enough:,.0f}" if enough else f"more than {last[0]:,}"
+    sys.stdout.write(f"1,000 candidates/s exactly, up to a pool of {limit}\n")
 
 
 def main(most: int) -> None:
     rows_ND, python = real(), peer_python()
     assert [*judged([row.tobytes() for row in rows_ND])] == plain(rows_ND), "not the values of a plain loop"
     sys.stdout.write("values and verdicts at 10,000 are those of a plain exact loop\n")
+    recall(rows_ND)
     compare(rows_ND, python, 1)
     if most > REAL:
         compare(vectors(rows_ND, 52_002), python, os.cpu_count() or 1)

@@ -80,6 +80,8 @@ class CardFacts:
     """(domain, operation, tried, kept, share of the draws at first, at last) where weights adapted."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Filters of the default gate that nothing there could measure for, and why."""
+    caveats: Mapping[str, str] = field(default_factory=dict)
+    """What filters say of how they judged so many rows."""
 
 
 def card(facts: CardFacts) -> str:
@@ -92,7 +94,7 @@ def card(facts: CardFacts) -> str:
         "Licence": _licence(facts),
         "Loops": _table("loop paper", facts.loops),
         "Prompts": _table("prompt hash", (p.rpartition("@")[::2] for p in facts.prompts)),
-        "Filters": _table("filter parameters paper", facts.filters) + _left_out(facts),
+        "Filters": _table("filter parameters paper", facts.filters) + _said(facts),
         "Funnel": _table("round outcome candidates", facts.funnel) + _operations(facts),
         "Versions": _table("software version", facts.versions.items()),
         "Command": f"```bash\n{_plain(facts.command)}\n```",
@@ -129,8 +131,10 @@ def _operations(facts: CardFacts) -> str:
     return f"\n\n{told}\n\n{_table('domain operation tried kept first last', facts.operations)}"
 
 
-def _left_out(facts: CardFacts) -> str:
-    return "".join(f"\n\nLeft out of the gate: {_cell(name)} ({_cell(why)})." for name, why in facts.left_out.items())
+def _said(facts: CardFacts) -> str:
+    left_out = [f"Left out of the gate: {_cell(name)} ({_cell(why)})." for name, why in facts.left_out.items()]
+    caveats = [f"{_cell(name)}: {_cell(said)}." for name, said in facts.caveats.items()]
+    return "".join(f"\n\n{line}" for line in (*left_out, *caveats))
 
 
 def _summary(facts: CardFacts) -> str:

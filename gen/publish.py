@@ -69,8 +69,9 @@ def publish(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> Non
     funnel = Counter[tuple[int, int, str]]()
     for row in pool.whole_funnel():
         funnel[row.stage, row.round, "" if row.keep else row.reason] += row.count
+    kept = written.rows.total()
     facts = CardFacts(
-        name=folder.resolve().name, rows=written.rows.total(), licences=licences, weights=written.weights.most_common(),
+        name=folder.resolve().name, rows=kept, licences=licences, weights=written.weights.most_common(),
         seeds=[(names, len(seeds.samples), seeds.digest, ", ".join(filter(None, licences)) or None)],
         models=list(dict.fromkeys(
             (role, name, fp, license or None)
@@ -86,6 +87,7 @@ def publish(pool: Pool, folder: Path, recipe: Recipe, material: Material) -> Non
         versions=_versions(kinds), command=pool.state("command", ""), promise=_promise(kinds),
         closed=[one for number in range(len(stages)) for one in _told(pool, "closed", number)],
         served="server" in kinds, left_out=left_out,
+        caveats={f.passport.name: said for f in gate if hasattr(f, "caveat") and (said := f.caveat(kept))},
         operations=[
             (t.domain or "(none)", t.operation, t.tried, t.kept, f"{t.first:.0%}", f"{t.now:.0%}")
             for learned in operations(pool, recipe) for t in learned.tallies

@@ -158,6 +158,11 @@ def test_the_page_of_an_export_names_its_files_columns_and_notes():
     assert "trl" not in card(replace(FACTS, trainer=""))
 
 
+def test_what_a_filter_says_of_its_own_judgement_is_told_beneath_its_parameters():
+    page = card(replace(FACTS, caveats={"semantic": "compared with *some* of them"}))
+    assert "\n\nsemantic: compared with \\*some\\* of them.\n\n## Funnel" in page
+
+
 def test_filters_that_were_left_out_are_named_and_who_measures_writes_nothing():
     models = [("answerer", "micro", "ab", "mit"), ("scorer", "judge-7b", "cd", "mit"), ("embedder", "encoder", "ef", "mit")]
     page = card(replace(FACTS, models=models, left_out={"ifd": "the server tells no log-probabilities"}))

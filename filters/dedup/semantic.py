@@ -44,6 +44,12 @@ class Semantic:
         # the latest first, because an encoder cuts off the end
         return "\n\n".join([sample.prompt, *(turn.content for turn in reversed(sample.turns))])
 
+    def caveat(self, kept: int) -> str:
+        """What the readers of so many kept samples should know; mostly nothing."""
+        if not 0 < self.exact_to < kept:
+            return ""
+        return f"compared with all up to {self.exact_to:,} kept samples, then with the latest and the nearest clusters"
+
     def open(self) -> SemanticIndex:
         return SemanticIndex(self)
 
@@ -242,7 +248,8 @@ class SemanticIndex:
 
         energy_D, direction_DD = np.linalg.eigh(rows_SD.astype("f8").T @ rows_SD.astype("f8"))
         part_D = np.cumsum(energy_D[::-1]) / energy_D.sum()
-        self.basis_DE = direction_DD[:, ::-1][:, : int(np.searchsorted(part_D, ENERGY)) + 1]
+        leading = int(np.searchsorted(part_D, ENERGY)) + 1
+        self.basis_DE = np.ascontiguousarray(direction_DD[:, ::-1][:, :leading])  # else copied for every product
         self.expected = {}
 
     def _short(self, rows_ND: Any, square_N: Any) -> Any:

@@ -165,3 +165,8 @@ def test_a_run_that_began_before_there_were_clusters_is_the_same_run():
     )
     assert b'"gate":[["semantic",{"threshold":0.9,"column":"prompt"}]]' in known
     assert b'"exact_to":4096' in changed
+
+
+def test_readers_are_told_where_not_all_were_compared():
+    assert [bool(Semantic(exact_to=to).caveat(5000)) for to in (0, 4999, 5000)] == [False, True, False]
+    assert "with all up to 4,999 kept samples" in Semantic(exact_to=4999).caveat(5000)
