@@ -59,10 +59,12 @@ def peer_python() -> str:
 
 
 def spent(command: Sequence[str], env: Mapping[str, str] | None = None, timeout: float = 280.0) -> Spent:
-    """Run a program to its end. Raises RuntimeError with what it said when it fails."""
+    """Run a program to its end, with its modules compiled, as what is installed has them. Raises RuntimeError with what
+    it said when it fails."""
+    given = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryFile("w+") as out:
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})})
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env={**given, **(env or {})})
         deadline, peak = began + timeout, 0.0
         while True:
             peak = max(peak, _peak_mb(process.pid))

@@ -74,7 +74,8 @@ def parse(name: str, rest: Sequence[str], prog: str, extra: Sequence[tuple[str, 
     with contextlib.suppress(SystemExit):  # a parser of a few flags is made in no time; the whole one tells of mistakes
         if every and "--help" not in rest:
             few = flag_class(name, base, extra, every_filter=True, only=mentioned(rest))
-            flags = tyro.cli(few, args=rest, prog=prog, console_outputs=False)
+            silent = (tyro.conf.HelptextFromCommentsOff,)
+            flags = tyro.cli(few, args=rest, prog=prog, config=silent, console_outputs=False)
             return to_recipe(base, flags), flags
     cls = flag_class(name, base, extra, every_filter=every)
     about = f"{type(base.params).passport.source}. `--help-all` adds the flags of every filter."

@@ -11,9 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-import aiohttp
-
 from gen.engines import wire
+from gen.engines.certificates import aiohttp
 from gen.engines.endpoint import BUSY, LOADING, Endpoint, Failed, Wait
 from gen.engines.pace import START, Pace
 from gen.engines.turns import Turns

@@ -16,7 +16,8 @@ from gen.export.files import replacing
 from gen.export.rows import line
 
 Row = Mapping[str, Any]
-Write = Callable[[Row], None]
+Write = Callable[[Row | str], None]
+"""Takes a row, or what `rows.line` makes of it."""
 KINDS = (".jsonl.gz", ".json.gz", ".jsonl", ".json", ".parquet")
 EXAMPLE = Sample("a", "a", Lineage("a"), response="a")
 """Its rows hold a value of each column's type."""
@@ -45,9 +46,13 @@ def table(path: Path, example: Row) -> Iterator[Write]:
             packed = gzip.GzipFile("", "wb", 6, raw, mtime=0) if kind.endswith(".gz") else raw
             with io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as stream:
                 if ".jsonl" in kind:
-                    yield lambda row: _put(stream, line(row))
+                    yield lambda row: _put(stream, _line(row))
                 else:
                     yield from _listed(stream)
+
+
+def _line(row: Row | str) -> str:
+    return row if isinstance(row, str) else line(row)
 
 
 def _put(stream: TextIO, text: str) -> None:
@@ -58,9 +63,9 @@ def _listed(stream: TextIO) -> Iterator[Write]:
     """A JSON list with a row on each line."""
     before = "["
 
-    def write(row: Row) -> None:
+    def write(row: Row | str) -> None:
         nonlocal before
-        stream.write(f"{before}\n{line(row)[:-1]}")
+        stream.write(f"{before}\n{_line(row)[:-1]}")
         before = ","
 
     yield write
@@ -85,8 +90,8 @@ def _parquet(path: Path, example: Row) -> Iterator[Write]:
             writer.write_table(json.read_json(pa.BufferReader(data), reading, parsing))
             rows.clear()
 
-        def write(row: Row) -> None:
-            rows.append(line(row).encode())
+        def write(row: Row | str) -> None:
+            rows.append(_line(row).encode())
             if len(rows) == GROUP:
                 flush()
 

@@ -175,7 +175,7 @@ def write_dataset(samples: Iterator[Sample], folder: Path) -> Tally:
     tally, example = Tally(), dataset_row(EXAMPLE)
     with table(folder / "dataset.jsonl", example) as lines, table(folder / "dataset.parquet", example) as columns:
         for sample in samples:
-            row = dataset_row(sample)
+            row = line(dataset_row(sample))
             lines(row)
             columns(row)
             tally.add("train", sample)
