@@ -59,7 +59,7 @@ class Block:
 
     def add(self, new: Vectors, number_N: Any, families: Sequence[str]) -> None:
         if (end := self.used + len(families)) > len(self.square_M):
-            self._grow(new, end + end // 4 + 8)
+            self._grow(new, end + end // 8 + 8)
         at = slice(self.used, end)
         self.rows_MD[at], self.square_M[at], self.short_EM[:, at] = new.rows_ND, new.square_N, new.short_NE.T
         self.number_M[at] = number_N
@@ -115,15 +115,14 @@ class Clusters:
             centroid_KD = moved(centroid_KD, row_SD, nearest(centroid_KD, row_SD))
         return cls(centroid_KD, count)
 
-    def add(self, new: Vectors, families: Sequence[str]) -> None:
-        """The next vectors in order of admission."""
+    def add(self, new: Vectors, families: Sequence[str], own_N: Any, room_K: Any) -> None:
+        """The next vectors in order of admission, with their nearest centroids; a new block gets this room."""
         import numpy as np
 
-        own_N = nearest(self.centroid_KD, new.rows_ND)
         order_N = np.argsort(own_N, kind="stable")
         for part in np.split(order_N, np.flatnonzero(np.diff(own_N[order_N])) + 1):
             k, some = int(own_N[part[0]]), new.take(part)
-            block = self.blocks.get(k) or self.blocks.setdefault(k, Block.sized(len(part), some))
+            block = self.blocks.get(k) or self.blocks.setdefault(k, Block.sized(int(room_K[k]), some))
             block.add(some, self.count + part, [families[n] for n in part.tolist()])
         self.count += len(families)
 
@@ -146,11 +145,19 @@ class Clusters:
 
 
 def nearest(centroid_KD: Any, rows_ND: Any) -> Any:
-    """The number of the nearest centroid of each vector, the first of equals."""
+    """The number of the nearest centroid of each vector, the first of equals: found in float32, and where that cannot
+    tell two centroids apart in float64, where products of float16 and their sums are exact."""
     import numpy as np
 
-    parts = (rows_ND[i : i + 4096] @ centroid_KD.T for i in range(0, len(rows_ND), 4096))
-    return np.concatenate([like_BK.argmax(1) for like_BK in parts])
+    found, margin = [np.zeros(0, int)], 4 * (rows_ND.shape[1] + 8) * 2.0**-24
+    for i in range(0, len(rows_ND), 4096):
+        rows_BD = rows_ND[i : i + 4096]
+        like_BK = rows_BD.astype("f4") @ centroid_KD.astype("f4").T
+        own_B, most_B = like_BK.argmax(1), like_BK.max(1)
+        (open_R,) = np.nonzero((like_BK >= most_B[:, None] - np.float32(margin)).sum(1) > 1)
+        own_B[open_R] = (rows_BD[open_R].astype("f8") @ centroid_KD.T).argmax(1)
+        found.append(own_B)
+    return np.concatenate(found)
 
 
 def moved(centroid_KD: Any, row_SD: Any, own_S: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta
 
-from filters.dedup._clusters import PROBES, Block, Clusters, Vectors, gathered
+from filters.dedup._clusters import PROBES, Block, Clusters, Vectors, gathered, nearest
 from gen.catalog import component
 from gen.core import Sample, Vector, Verdict
 
@@ -236,10 +236,14 @@ class SemanticIndex:
         import numpy as np
 
         assert self.clusters
+        own_N = nearest(self.clusters.centroid_KD, rows_ND)
+        room_K = np.bincount(own_N)
         for i in range(0, len(rows_ND), BLOCK):
-            rows_BD = rows_ND[i : i + BLOCK].astype("f8")
+            part = slice(i, i + BLOCK)
+            rows_BD = rows_ND[part].astype("f8")
             square_B = np.square(rows_BD).sum(1)
-            self.clusters.add(Vectors(rows_BD, square_B, self._short(rows_BD, square_B), 0), families[i : i + BLOCK])
+            some = Vectors(rows_BD, square_B, self._short(rows_BD, square_B), 0)
+            self.clusters.add(some, families[part], own_N[part], room_K)
         self.blocks, self.expected = [], {}
 
     def _turn(self, rows_SD: Any) -> None:

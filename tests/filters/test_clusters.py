@@ -138,6 +138,21 @@ def test_centroids_by_hand():
     assert (clusters.moved(centroid_KD, opposite_SD, np.zeros(2, int)) == centroid_KD).all()
 
 
+def test_the_nearest_is_exact_where_float32_cannot_tell():
+    """Centroids that differ in the last bit of a small number, each of them twice."""
+    rng = np.random.default_rng(7)
+    [row_D] = (np.frombuffer(x, "<f2") for x in vectors(rng, 1, 384))
+    near_KD = np.stack([row_D] * 30)
+    near_KD.view("<u2")[np.arange(30), np.argsort(abs(row_D))[:30]] += 1
+    centroid_KD = np.concatenate([near_KD, near_KD])[rng.permutation(60)].astype("f8")
+    whole_KD = (centroid_KD * 2**24).astype("i8")
+    rows_ND = np.stack([np.frombuffer(x, "<f2") for x in vectors(rng, 1000, 384)])
+    like_NK = (rows_ND.astype("f8") * 2**24).astype("i8") @ whole_KD.T
+    assert (clusters.nearest(centroid_KD, rows_ND) == like_NK.argmax(1)).all()
+    like_in_float32_NK = rows_ND.astype("f4") @ centroid_KD.astype("f4").T
+    assert (like_in_float32_NK.argmax(1) != like_NK.argmax(1)).any()
+
+
 def test_centroids_are_the_same_in_whatever_order_their_sums_are_taken():
     rng = np.random.default_rng(6)
     row_SD = np.stack([np.frombuffer(x, "<f2") for x in vectors(rng, 5000, 96)]).astype("f8")
@@ -152,7 +167,7 @@ def test_clusters_as_near_as_the_last_are_probed_too(monkeypatch):
     monkeypatch.setattr(clusters, "PROBES", 2)
     at = np.array([[1, 0], [0.6, 0.8], [0.6, -0.8], [-1, 0]])
     found = clusters.Clusters(at, 4)
-    found.add(clusters.Vectors(at, np.ones(4), at.astype("f4"), 0), ["a", "b", "c", "d"])
+    found.add(clusters.Vectors(at, np.ones(4), at.astype("f4"), 0), list("abcd"), np.arange(4), np.ones(4))
     probed = [(int(block.number_M[0]), n_Q.tolist()) for block, n_Q in found.probed(np.array([[1.0, 0], [-1, 0]]))]
     assert sorted(probed) == [(0, [0]), (1, [0, 1]), (2, [0, 1]), (3, [1])]
 
