@@ -12,6 +12,7 @@ texts (arXiv 2308.06259, section 2.2)."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -23,6 +24,8 @@ Reasoning = Literal["drop", "include", "inline"]
 SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
 ESCAPED = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"} | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 """What `str.splitlines` takes for the end of a line although JSON does not, and what UTF-8 cannot hold."""
+_ODD = re.compile(r"[\x85\u2028\u2029\ud800-\udfff]")
+_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 class Unfit(Exception):
@@ -125,7 +128,10 @@ def weights(sample: Sample) -> str:
 
 def line(row: Mapping[str, Any]) -> str:
     """The row as one line of JSON, keys in their order: `{"a": "b\\u2028c 中"}` and a line break."""
-    return json.dumps(row, ensure_ascii=False, allow_nan=False).translate(ESCAPED) + "\n"
+    text = _ENCODE(row)
+    if not text.isascii() and _ODD.search(text):
+        text = text.translate(ESCAPED)
+    return text + "\n"
 
 
 def _told(sample: Sample, text: str) -> str:

@@ -25,6 +25,11 @@ GROUP = 1000
 """Rows of a row group: what is held in memory. Small groups let the hub's viewer show a page without reading all."""
 
 
+def load_writers() -> None:
+    """What Parquet needs, imported now and not at the first row."""
+    from pyarrow import json, parquet  # noqa: F401
+
+
 def kind_of(path: Path) -> str:
     """How a file's name says that it is written; empty: not at all."""
     return next((kind for kind in KINDS if path.name.lower().endswith(kind)), "")
