@@ -109,8 +109,8 @@ class Clusters:
 
         count, size = len(rows_ND), math.isqrt(len(rows_ND))
         samples = min(count, SAMPLES * size)
-        row_SD = rows_ND[np.arange(samples) * count // samples].astype("f8")
-        centroid_KD = row_SD[np.arange(size) * samples // size]
+        row_SD = rows_ND[np.arange(samples) * count // samples]
+        centroid_KD = row_SD[np.arange(size) * samples // size].astype("f8")
         for _ in range(LLOYD):
             centroid_KD = moved(centroid_KD, row_SD, nearest(centroid_KD, row_SD))
         return cls(centroid_KD, count)
@@ -167,7 +167,7 @@ def moved(centroid_KD: Any, row_SD: Any, own_S: Any) -> Any:
 
     order_S = np.argsort(own_S, kind="stable")
     used_U, start_U, count_U = np.unique(own_S[order_S], return_index=True, return_counts=True)
-    mean_UD = (np.add.reduceat(row_SD[order_S], start_U) / count_U[:, None]).astype("<f2").astype("f8")
+    mean_UD = (np.add.reduceat(row_SD[order_S], start_U, dtype="f8") / count_U[:, None]).astype("<f2").astype("f8")
     length_U = np.sqrt(np.square(mean_UD).sum(1))
     some_U = length_U > 0
     moved_KD = centroid_KD.copy()
