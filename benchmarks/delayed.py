@@ -121,6 +121,8 @@ class Answering(asyncio.Protocol):
             else:
                 seen.probes += 1
             self.loop.call_later(seen.delay, self.send, chat(body), is_question)
+        elif path == "/metrics":
+            self.send(b"vllm:num_requests_running %d\nvllm:num_requests_waiting 0\n" % seen.flying)
         elif path.startswith("/reset/"):
             for name, value in asdict(Seen(float(path.rpartition("/")[2]) / 1000)).items():
                 setattr(seen, name, value)

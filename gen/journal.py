@@ -37,20 +37,48 @@ def vector_key(engine: str, text: str) -> str:
     return digest("vector", engine, text, size=32)
 
 
+class Bloom:
+    """A set of texts that never denies what is in it, and takes no more memory as it grows: of what is not, it is wrong
+    about once in 500 at a million."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray(1 << 21)
+
+    def add(self, key: str) -> None:
+        for at in _places(key):
+            self._bits[at >> 3] |= 1 << (at & 7)
+
+    def __contains__(self, key: str) -> bool:
+        return all(self._bits[at >> 3] & 1 << (at & 7) for at in _places(key))
+
+
+def _places(key: str) -> tuple[int, ...]:
+    mark = hash(key)
+    step = mark >> 24 | 1
+    return mark & 0xFFFFFF, mark + step & 0xFFFFFF, mark + 2 * step & 0xFFFFFF, mark + 3 * step & 0xFFFFFF
+
+
 class Journal:
     """The journal of an open store. Reads may come from any thread; what `record...` wrote is durable."""
 
     def __init__(self, store: Store) -> None:
         self._store, self._rows = store, store.rows
+        is_fresh = store.is_writer and not store.rows("SELECT 1 FROM journal LIMIT 1")
+        self._asked = Bloom() if is_fresh else None
+        """The keys of a journal that began empty; None: they are not known."""
 
     def _load(self, kind: type[T], body: bytes) -> T:
         return unpack(kind, body, self._rows)
 
     def _payload(self, key: str) -> bytes | None:
+        if self._asked is not None and key not in self._asked:
+            return None
         rows = self._rows("SELECT payload FROM journal WHERE key = ?", key)
         return rows[0][0] if rows else None
 
-    async def _put(self, write: Callable[[Connection], tuple[Any, ...]]) -> None:
+    async def _put(self, key: str, write: Callable[[Connection], tuple[Any, ...]]) -> None:
+        if self._asked is not None:
+            self._asked.add(key)
         await self._store.written(lambda db: db.execute(PUT, write(db)))
 
     def lookup(self, key: str) -> Completion | None:
@@ -67,7 +95,7 @@ class Journal:
             payload = pack(clean(replace(completion, likelihood=None)))
             return key, "completion", clean(engine), pack(asked), payload
 
-        await self._put(row)
+        await self._put(key, row)
 
     def likelihood(self, key: str) -> Likelihood | None:
         payload = self._payload(key)
@@ -80,13 +108,13 @@ class Journal:
         """Its values as float32, which is what models give."""
         head = encode(clean(replace(found, logprobs=())))
         values = struct.pack(f"<{len(found.logprobs)}f", *found.logprobs)
-        await self._put(lambda _: (key, "likelihood", engine, None, head + b"\n" + values))
+        await self._put(key, lambda _: (key, "likelihood", engine, None, head + b"\n" + values))
 
     def vector(self, key: str) -> Vector | None:
         return self._payload(key)
 
     async def record_vector(self, key: str, engine: str, vector: Vector) -> None:
-        await self._put(lambda _: (key, "vector", engine, None, vector))
+        await self._put(key, lambda _: (key, "vector", engine, None, vector))
 
     def asked(self, keys: Sequence[str]) -> list[tuple[Request, Completion]]:
         """Questions and replies under these keys, in their order; keys without a row are left out."""

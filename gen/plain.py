@@ -32,7 +32,9 @@ def _gate_table(recipe: Recipe) -> dict[str, Any]:
 
 def _stage_table(recipe: Recipe, above: Mapping[str, Any]) -> dict[str, Any]:
     roles = {role: name for role, name in values(recipe.roles).items() if name != above[role]}
-    told: dict[str, Any] = {"loop": recipe.loop} | ({"rounds": recipe.rounds} if recipe.rounds else {})
+    told: dict[str, Any] = {"loop": recipe.loop} | (
+        {"rounds": recipe.rounds} if hasattr(recipe.params, "ROUNDS") else {}
+    )
     told |= {"target": recipe.budget.target} if recipe.budget.target else {}
     told |= {"roles": roles} if roles else {}
     return {**told, recipe.loop: values(recipe.params), "gate": _gate_table(recipe)}

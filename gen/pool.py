@@ -11,38 +11,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, Self, TypeVar
 
 from gen import tally
-from gen.codec import clean, decode, encode, packer
+from gen.codec import clean, decode, encode, packer, unpack_all
 from gen.core import Candidate, Sample, Score, Verdict
 from gen.errors import PoolError, UserError
 from gen.journal import Journal
-from gen.schema import MIGRATIONS, REPORTED, SCHEMA, VERSION
+from gen.schema import AWAITED, ENDS, GAPS, GROWN_AFTER, IDS, KEPT, MIGRATIONS, REPORTED, SAMPLE, SCHEMA, VERSION, Due
 from gen.store import Store
 from gen.tally import FAILED, SOUND, TALLY, FunnelRow, Key
 
 T = TypeVar("T")
-Due: TypeAlias = tuple[int, str, str, int]
-"""A conversation that an heir begins: its round and call, the call of the one before, and the place of the heir."""
-PAGE = 256
+PAGE = 64
 """Rows that a stream reads at a time: a cursor left open would keep the write-ahead log from being reset."""
-# The verdict that counts: the first one to drop the sample, else the first that keeps it.
-KEPT = """SELECT s.round, s.call, s.place, s.body FROM sample s INDEXED BY sample_place
-WHERE s.stage = ? AND (s.round, s.call, s.place) > (?, ?, ?) AND s.failed_for IS NULL AND 1 =
-  (SELECT v.keep FROM verdict v WHERE v.sample = s.n AND v.gate_run = ? ORDER BY v.keep, v.n LIMIT 1)
-ORDER BY s.round, s.call, s.place LIMIT ?"""
-ENDS = """SELECT s.round, s.call, s.operation, s.failed_for IS NULL AND coalesce((SELECT v.keep FROM verdict v
-  WHERE v.sample = s.n AND v.gate_run = ? ORDER BY v.keep, v.n LIMIT 1), 0) FROM sample s
-WHERE s.stage = ? AND (s.round, s.call) >= (?, ?) AND (s.round, s.call) < (?, ?) ORDER BY s.round, s.call, s.place"""
-GROWN_AFTER = "WHERE stage = ? AND (round, call) > (?, ?) ORDER BY round, call LIMIT ?"
-SAMPLE = """SELECT n, stage, round, operation, failed_for IS NULL FROM sample
-WHERE id = ? AND stage = coalesce(?, stage) ORDER BY stage DESC LIMIT 1"""
-AWAITED = """SELECT round, call, parent, heir FROM due WHERE stage = ? AND round <= ? ORDER BY round, call"""
-GAPS = """SELECT before, call FROM (SELECT call, lag(call, 1, ?) OVER (ORDER BY call) AS before FROM grown
-  WHERE stage = ? AND round = 0 AND call > ?) WHERE CAST(call AS INTEGER) > CAST(before AS INTEGER) + 1"""
-IDS = """SELECT id FROM sample WHERE id >= ? AND id < ? UNION
-SELECT seed_id FROM grown WHERE seed_id >= ? AND seed_id < ? ORDER BY 1 LIMIT 9"""
+RECENT = 512
+"""Conversations that were stored last and stay in memory: the gate and the heirs ask for nearly all of them at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +60,7 @@ class Pool(Journal):
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         self.close, self.lost = store.close, store.lost
+        self._recent: dict[tuple[int, int, str], GrownRow] = {}
 
     @classmethod
     def open(cls, folder: Path, *, readonly: bool = False) -> Self:
@@ -105,6 +90,7 @@ class Pool(Journal):
         that is there already stays as it is. Raises PoolError when a candidate's id is taken in its stage."""
         if not grown.call:
             raise PoolError("commit_grown: a conversation without a call's name cannot be put in order")
+        stored: list[GrownRow] = []
 
         def write(db: Connection) -> None:
             pack, g = packer(db), clean(grown)
@@ -124,8 +110,12 @@ class Pool(Journal):
             tally.add(db, counts)
             db.execute("DELETE FROM due WHERE (stage, round, call) = (?, ?, ?)", at)
             db.executemany("INSERT OR IGNORE INTO due VALUES (?, ?, ?, ?, ?)", [(g.stage, *one) for one in due])
+            stored.append(g)
 
         await self._store.written(write)
+        self._recent |= {(g.stage, g.round, g.call): g for g in stored}
+        if len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
 
     def due(self, stage: int, rounds: int) -> list[Due]:
         """The conversations of a stage that heirs wait to begin, up to a round, in canonical order."""
@@ -152,12 +142,17 @@ class Pool(Journal):
         return next(iter(self._grown("WHERE (stage, round, call) = (?, ?, ?)", stage, round, call)), None)
 
     def heirs(self, stage: int, round: int, call: str) -> list[Sample]:
+        if known := self._recent.get((stage, round, call)):
+            return list(known.heirs)
         rows = self._rows("SELECT body FROM grown WHERE (stage, round, call) = (?, ?, ?)", stage, round, call)
         return list(self._load(GrownRow, rows[0][0]).heirs) if rows else []
 
     def grown_after(self, stage: int, after: tuple[int, str] | None, limit: int) -> list[GrownRow]:
         """At most `limit` conversations of a stage in order of (round, call), strictly after `after`."""
-        return self._grown(GROWN_AFTER, stage, *(after or (-1, "")), limit)
+        at = (stage, *(after or (-1, "")), limit)
+        places = self._rows(f"SELECT stage, round, call FROM grown {GROWN_AFTER}", *at) if self._recent else []  # noqa: S608
+        known = [row for stage, round, call in places if (row := self._recent.get((stage, round, call)))]
+        return known if self._recent and len(known) == len(places) else self._grown(GROWN_AFTER, *at)
 
     def all_grown(self, only: int | None = None) -> Iterator[GrownRow]:
         """Every conversation, or those of one stage, in canonical order."""
@@ -173,22 +168,27 @@ class Pool(Journal):
         return next(iter(self._grown(f"WHERE (stage, round, call) = ({place})", sample_id)), None)
 
     def _grown(self, which: str, *values: Any) -> list[GrownRow]:
+        bodies = [body for (body,) in self._rows(f"SELECT body FROM grown {which}", *values)]  # noqa: S608
         found = []
-        for (body,) in self._rows(f"SELECT body FROM grown {which}", *values):  # noqa: S608
-            row = self._load(GrownRow, body)
-            which = "WHERE (stage, round, call) = (?, ?, ?) ORDER BY place"
-            found.append(replace(row, candidates=tuple(self._candidates(which, row.stage, row.round, row.call))))
+        for row in unpack_all(GrownRow, bodies, self._rows):
+            where = "WHERE (stage, round, call) = (?, ?, ?) ORDER BY place"
+            found.append(replace(row, candidates=tuple(self._candidates(where, row.stage, row.round, row.call))))
         return found
 
-    def _candidates(self, which: str, *values: Any) -> Iterator[Candidate]:
-        for (body,) in self._rows(f"SELECT body FROM sample {which}", *values):  # noqa: S608
-            yield self._load(Candidate, body)
+    def _candidates(self, which: str, *values: Any) -> list[Candidate]:
+        rows = self._rows(f"SELECT body FROM sample {which}", *values)  # noqa: S608
+        return unpack_all(Candidate, [body for (body,) in rows], self._rows)
 
     # --- verdicts and scores
 
     def add_verdicts(
-        self, gate_run: int, verdicts: Sequence[tuple[str, Verdict]], state: Mapping[str, Any] | None = None, *,
-        scores: Sequence[tuple[str, Score]] = (), stage: int | None = None,
+        self,
+        gate_run: int,
+        verdicts: Sequence[tuple[str, Verdict]],
+        state: Mapping[str, Any] | None = None,
+        *,
+        scores: Sequence[tuple[str, Score]] = (),
+        stage: int | None = None,
     ) -> None:
         """Store what a gate says of committed samples, in one transaction with the run state that goes with it.
         Without `stage`, of the newest that has a sample. Raises PoolError for a sample that is not there."""
@@ -237,7 +237,7 @@ class Pool(Journal):
         """Samples of a stage that this run of its gate keeps, in canonical order."""
         at: tuple[Any, ...] = (-1, "", -1)
         while page := self._rows(KEPT, stage, *at, gate_run, PAGE):
-            yield from (self._load(Candidate, row[3]).sample for row in page)
+            yield from (found.sample for found in unpack_all(Candidate, [row[3] for row in page], self._rows))
             at = page[-1][:3]
 
     def funnel(self, gate_run: int, stage: int = 0) -> list[FunnelRow]:
@@ -289,7 +289,7 @@ class Pool(Journal):
 
     def _candidate(self, id: str, stage: int | None = None) -> Candidate | None:
         which = "WHERE id = ? AND stage = coalesce(?, stage) ORDER BY stage DESC LIMIT 1"
-        return next(self._candidates(which, id, stage), None)
+        return next(iter(self._candidates(which, id, stage)), None)
 
     def _seed(self, id: str) -> Sample | None:
         rows = self._rows("SELECT body FROM grown WHERE seed_id = ? ORDER BY stage, round LIMIT 1", id)

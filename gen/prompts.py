@@ -234,6 +234,8 @@ class Prompts:
         try:
             asts += [self.environment.parse(passport.system)]
             templates = self.environment.from_string(passport.system), self.environment.get_template(name)
+            for template in templates:  # a chain of mappings is copied for each rendering, name by name
+                template.globals = dict(template.globals)
         except jinja2.TemplateSyntaxError as error:
             part = f"of the template {error.name}" if error.name else "of the system text"
             raise PromptError(f"{path}: line {error.lineno} {part}: {error.message}") from error

@@ -184,8 +184,9 @@ class Run:
         self._launch()
 
     async def _turn(self, turn: Turn) -> None:
-        row = self.pool.grown(self.stage, turn.round, turn.call)
-        if row is None:  # else its heirs are known: see `gen.resume`
+        # of other loops none is begun that is stored: see `gen.resume`
+        row = self.pool.grown(self.stage, turn.round, turn.call) if self.draws else None
+        if row is None:
             row = await self._grow(turn)
             due = [] if self.draws else after(turn, len(row.heirs))
             await self.pool.commit_grown(row, due)

@@ -1,8 +1,12 @@
-"""The tables of `pool.db`, and how a pool of an earlier version becomes one of this."""
+"""The tables of `pool.db`, the longer questions to them, and how a pool of an earlier version becomes one of this."""
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 VERSION = 3
+Due: TypeAlias = tuple[int, str, str, int]
+"""A conversation that an heir begins: its round and call, the call of the one before, and the place of the heir."""
 REPORTED = {"journal": "replies", "grown": "conversations", "verdict": "verdicts"}
 """Tables whose rows are never deleted, and what they are called."""
 COUNTS = """
@@ -55,3 +59,19 @@ INSERT INTO due SELECT * FROM (SELECT g.stage, g.round + 1 AS round,
 """,  # noqa: S608
 }
 """By the version that it begins with: what makes the next one of it."""
+# The verdict that counts: the first one to drop the sample, else the first that keeps it.
+KEPT = """SELECT s.round, s.call, s.place, s.body FROM sample s INDEXED BY sample_place
+WHERE s.stage = ? AND (s.round, s.call, s.place) > (?, ?, ?) AND s.failed_for IS NULL AND 1 =
+  (SELECT v.keep FROM verdict v WHERE v.sample = s.n AND v.gate_run = ? ORDER BY v.keep, v.n LIMIT 1)
+ORDER BY s.round, s.call, s.place LIMIT ?"""
+ENDS = """SELECT s.round, s.call, s.operation, s.failed_for IS NULL AND coalesce((SELECT v.keep FROM verdict v
+  WHERE v.sample = s.n AND v.gate_run = ? ORDER BY v.keep, v.n LIMIT 1), 0) FROM sample s
+WHERE s.stage = ? AND (s.round, s.call) >= (?, ?) AND (s.round, s.call) < (?, ?) ORDER BY s.round, s.call, s.place"""
+GROWN_AFTER = "WHERE stage = ? AND (round, call) > (?, ?) ORDER BY round, call LIMIT ?"
+SAMPLE = """SELECT n, stage, round, operation, failed_for IS NULL FROM sample
+WHERE id = ? AND stage = coalesce(?, stage) ORDER BY stage DESC LIMIT 1"""
+AWAITED = """SELECT round, call, parent, heir FROM due WHERE stage = ? AND round <= ? ORDER BY round, call"""
+GAPS = """SELECT before, call FROM (SELECT call, lag(call, 1, ?) OVER (ORDER BY call) AS before FROM grown
+  WHERE stage = ? AND round = 0 AND call > ?) WHERE CAST(call AS INTEGER) > CAST(before AS INTEGER) + 1"""
+IDS = """SELECT id FROM sample WHERE id >= ? AND id < ? UNION
+SELECT seed_id FROM grown WHERE seed_id >= ? AND seed_id < ? ORDER BY 1 LIMIT 9"""

@@ -13,7 +13,7 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -24,7 +24,7 @@ from gen.errors import PoolError
 log = logging.getLogger("gen.store")
 APPLICATION = 0x67656E50  # "genP", so that a foreign database is known for what it is
 SETTINGS = """PRAGMA synchronous=FULL;
-PRAGMA cache_size=-32000;  -- KiB
+PRAGMA cache_size=-12000;  -- KiB, of each of two connections
 PRAGMA wal_autocheckpoint=8000;  -- pages: a group of commits touches a thousand; folding each would double the writes
 PRAGMA journal_size_limit=67108864;"""
 NONE: Mapping[Any, str] = {}
@@ -47,10 +47,10 @@ class Store:
     ) -> None:
         self.path = folder / DATABASE
         self._jobs: queue.SimpleQueue[tuple[Write, Waiting] | None] = queue.SimpleQueue()
-        self._door = threading.Lock()  # no write may enter the queue behind the None that ends it
-        self._writing = False
+        self._home, self._turn, self._door = threading.get_ident(), threading.Lock(), threading.Lock()
+        self.is_writer, self._writing = not readonly, False
         self._broken: sqlite3.Error | None = None
-        self._count = " UNION ALL ".join(f"SELECT coalesce(max(rowid), 0) FROM {table}" for table in counted)  # noqa: S608
+        self._count = _counting(counted)
         self.lost = ""
         """What was committed once and is not there any more, with what to do; mostly nothing."""
         with contextlib.ExitStack() as opened:
@@ -69,7 +69,7 @@ class Store:
                     raise Unfit(f"{folder}: no {DATABASE} there; name the folder of a run")
                 elif (has := _version(self.path)) in migrations:
                     _upgrade(folder, has, schema, version, migrations)
-                self._reader = _connect(self.path, "ro", opened)
+                self._reader, self._aside = (_connect(self.path, "ro", opened) for _ in range(2))
                 _check(self.path, self._reader, version)
             except sqlite3.Error as error:
                 raise explain(self.path, error) from error
@@ -89,7 +89,12 @@ class Store:
     def rows(self, sql: str, *values: Any) -> list[Row]:
         """All rows of a query, every committed write included."""
         try:
-            return self._reader.execute(sql, values).fetchall()
+            # A connection sees what was committed before the first of the queries that it is answering: of two threads
+            # that share one, the later would not see its own write.
+            if threading.get_ident() == self._home:
+                return self._reader.execute(sql, values).fetchall()
+            with self._turn:
+                return self._aside.execute(sql, values).fetchall()
         except sqlite3.Error as error:
             raise explain(self.path, error) from error
 
@@ -107,7 +112,7 @@ class Store:
         await done
 
     def _post(self, write: Write, done: Waiting) -> None:
-        with self._door:
+        with self._door:  # nothing may enter the queue behind the None that ends it
             if not self._writing:
                 raise PoolError(f"{self.path}: the pool is closed, or was opened for reading only")
             self._jobs.put((write, done))
@@ -188,6 +193,10 @@ class Store:
                 "a copy cut short. What is there is sound, the rest is asked for again"
             )
             log.warning(self.lost)
+
+
+def _counting(tables: Iterable[str]) -> str:
+    return " UNION ALL ".join(f"SELECT coalesce(max(rowid), 0) FROM {table}" for table in tables)  # noqa: S608
 
 
 def _answer(waiting: list[Waiting], error: PoolError | None) -> None:

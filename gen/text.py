@@ -8,7 +8,7 @@ import re
 import tomllib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -63,9 +63,14 @@ def _unicode_token() -> re.Pattern[str]:
 def rouge_tokens(text: str, mode: Literal["unicode", "ascii"] = "unicode") -> list[str]:
     """Tokens for ROUGE. `ascii`: rouge-score's own without stemming. `unicode`: the same on ASCII text,
     words of every other script, one token per han or kana character: "用C++写" gives 用 c 写."""
-    if mode == "ascii" or text.isascii():
-        return _ASCII_TOKEN.findall(text.lower())
-    return _unicode_token().findall(unicodedata.normalize("NFKC", text).lower())
+    token, low = (_ASCII_TOKEN, text.lower()) if mode == "ascii" else _tokenised(text)
+    return token.findall(low)
+
+
+def _tokenised(text: str) -> tuple[re.Pattern[str], str]:
+    if text.isascii():
+        return _ASCII_TOKEN, text.lower()
+    return _unicode_token(), unicodedata.normalize("NFKC", text).lower()
 
 
 def count_words(text: str) -> int:
@@ -84,9 +89,11 @@ def normalise(text: str) -> str:
 def is_hollow(text: str) -> bool:
     """Nothing but punctuation, or several stop words (arXiv 2304.12244, elimination rule 3). One word is
     an answer, whatever word ("Which preposition?"), and so is a symbol ("+", ":-)")."""
-    if not (tokens := rouge_tokens(text)):
-        return bool(pattern("punctuation").fullmatch(fold(text)))
-    return len(tokens) > 1 and _hollow().issuperset(tokens)
+    hollow, (token, low), count = _hollow(), _tokenised(text), 0
+    for count, found in enumerate(token.finditer(low), 1):  # noqa: B007
+        if found.group() not in hollow:
+            return False  # mostly at once
+    return count > 1 if count else bool(pattern("punctuation").fullmatch(fold(text)))
 
 
 @cache
@@ -238,10 +245,10 @@ def lost_fences(old: str, new: str) -> bool:
     return any("".join(block.split()).rstrip("|") not in have for block in (*blocks, *rows))
 
 
-def repetition(text: str) -> float:
+def repetition(text: str, tokens: Sequence[str] | None = None) -> float:
     """Share of the tokens that lie in an 8-gram which the text had before, 0 to 1; 0 for fewer than 50
     tokens. CJK characters are tokens and take n-grams twice as long. A text said twice has 0.5."""
-    tokens = rouge_tokens(text)
+    tokens = rouge_tokens(text) if tokens is None else tokens
     if len(tokens) < 50:
         return 0.0
     n = 16 if 2 * len(_cjk().findall(text)) > len(tokens) else 8
@@ -255,14 +262,14 @@ def repetition(text: str) -> float:
     return len(repeated) / len(tokens)
 
 
-def find_loop(text: str) -> str | None:
+def find_loop(text: str, tokens: Sequence[str] | None = None) -> str | None:
     """The unit of a degenerate text: a character 40 times on end, or a tail of up to 20 tokens that comes 6
     times (4 from 5 tokens on) and fills 16 tokens, 64 if they are numbers ("ha ha ha ..."). Ruling lines
-    are no loop."""
+    are no loop. `tokens`: its `rouge_tokens`."""
     low = text.lower()  # the expression looks at every character: only where some letter is there 40 times on end
     if (not low.isascii() or any(c * 40 in low for c in {*low})) and (run := pattern("run").search(text)):
         return run.group()[:40]
-    tokens = rouge_tokens(text)
+    tokens = rouge_tokens(text) if tokens is None else tokens
     for period in range(1, min(20, len(tokens)) + 1):
         unit, times = tokens[-period:], 1
         while tokens[-period * (times + 1) : -period * times] == unit:

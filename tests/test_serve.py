@@ -71,7 +71,7 @@ def test_ctrl_c_stops_the_run_and_its_server_and_the_same_command_goes_on(stub, 
     assert not registry.records()
 
 
-@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 75), (signal.SIGTERM, -15), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 75), (signal.SIGTERM, 75), (signal.SIGKILL, -9)])
 def test_a_start_that_is_interrupted_leaves_nothing(stub, tmp_path, sign, code):
     slow = tmp_path / "slow.py"
     slow.write_text("import time; time.sleep(60)")

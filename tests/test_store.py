@@ -1,10 +1,12 @@
 """Where a pool may live: folders, modes, locks, foreign files, file systems."""
 
+import contextlib
 import os
 import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from gen.disk import Locked, Unfit, check_fit, torn
 from gen.errors import PoolError
 from gen.pool import VERSION, Pool
+from gen.store import Store
 
 
 def test_folder_and_files_are_private(tmp_path):
@@ -128,3 +131,15 @@ def test_a_second_writer_in_this_process_is_refused(tmp_path):
         Pool.open(tmp_path)
     assert refused.value.exit_code == 2
     Pool.open(tmp_path).close()
+
+
+def test_a_thread_sees_what_it_wrote_while_another_reads(tmp_path):
+    numbers = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 300000) SELECT x, value FROM n, t"
+    with contextlib.closing(Store(tmp_path, "CREATE TABLE t (value);", 1)) as store:
+        store.write(lambda db: db.execute("INSERT INTO t VALUES (0)"))
+        reading = threading.Thread(target=lambda: [store.rows(numbers) for _ in range(3)])
+        reading.start()
+        for count in range(1, 400):
+            store.write(lambda db, n=count: db.execute("UPDATE t SET value = ?", (n,)))
+            assert store.rows("SELECT value FROM t") == [(count,)]
+        reading.join()

@@ -8,7 +8,7 @@ from msgspec import Meta
 from filters.base import drop
 from gen.catalog import component
 from gen.core import KEEP, Sample, Verdict
-from gen.text import find_loop, repetition
+from gen.text import find_loop, repetition, rouge_tokens
 
 
 @component("repetition", source="arXiv 2112.11446, appendix A1.1 (repetition removal), with one n; the loop is ours")
@@ -25,7 +25,8 @@ class Repetition:
 
     def check(self, sample: Sample) -> Verdict:
         for text, most in ((sample.prompt, self.max_instruction_share), (sample.response or "", self.max_share)):
-            share, loop = repetition(text), find_loop(text)
+            tokens = rouge_tokens(text)
+            share, loop = repetition(text, tokens), find_loop(text, tokens)
             if loop or share > most:
                 return drop("repetition", "repetitive", loop or text[-120:], share)
         return KEEP

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-START = 64
-"""In flight before anything is known: as much as most servers take, a queue where it is too much."""
+START, TOLD = 64, 256
+"""In flight before anything is known: as much as most servers take, a queue where it is too much; and where the server
+tells its queue, so that too much is soon seen."""
 FLOOR = 8
 """A queue alone, which others may fill, brings the limit no lower."""
 LEAST, MANY = 16, 128
@@ -101,6 +102,8 @@ class Pace:
     def queued(self, now: float, running: int, waiting: int) -> None:
         """What the server tells: requests it works at, and those that wait. A queue counts when it stands: when it was
         there at every one of the last three times."""
+        if not self.tells and self._doubling and not waiting and self.limit == START:
+            self._set(TOLD, now)
         self.tells, self._trial = True, None
         self._waiting.append(waiting)
         spare = max(2, running // 8)

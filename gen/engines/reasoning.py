@@ -36,6 +36,8 @@ def split_reasoning(text: str, field: str = "") -> Split:
         return Split("".join(said), "\n\n".join(filter(None, map(str.strip, thoughts))), not said and not parts[-1][2])
     if bare := CHANNELS.match(text):
         return Split(bare[2].lstrip(), bare[1].strip(), False)
+    if "think>" not in text and "THINK]" not in text:
+        return Split(text, field.strip(), False)
     blocks = BLOCK.findall(text)
     for in_tags, end, in_brackets, end_bracket in blocks:
         thoughts.append(in_tags or in_brackets)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -125,7 +124,7 @@ class Transport:
         """What `read` makes of the reply's JSON, however many attempts it takes; each may last `seconds`. With `at`,
         that very URL is asked, and waited for only while it loads. `paced`: within one of `turns`, which others have
         while this one waits to ask again. Raises Refused, RecipeError, Unavailable."""
-        data = None if body is None else json.dumps(body).encode()
+        data = None if body is None else wire.encode(body)
         attempts, since, endpoint = 0, 0.0, at
         while True:
             endpoint = at or await self._pick(endpoint)

@@ -70,11 +70,11 @@ class Watchdog:
     async def keep_pace(self) -> None:
         """Tells the pace what waits at the server, where the server says it; tells the log how the pace has changed."""
         endpoint, pace, rest = self.endpoint, self.endpoint.pace, POLL_S
-        clock, logged, due = asyncio.get_running_loop().time, pace.room, 0.0
+        clock, logged, due, looked = asyncio.get_running_loop().time, pace.room, 0.0, False
         while True:
-            await asyncio.sleep(rest)
-            if pace.in_flight and endpoint.is_up:
-                before, found = pace.room, await self._queue()
+            await asyncio.sleep(rest if looked else 0)
+            if endpoint.is_up and (pace.in_flight or not looked):
+                before, found, looked = pace.room, await self._queue(), True
                 if found:
                     pace.queued(clock(), *found)
                     endpoint.changed()

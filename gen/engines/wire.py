@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
+import msgspec
+
 from gen.core import Completion, Finish, Request
 from gen.engines.reasoning import BLOCK, Split, split_reasoning
 from gen.errors import RecipeError
@@ -94,6 +96,14 @@ def body(
         form = {"name": "reply", "schema": request.schema, "strict": True}
         fields["response_format"] = {"type": "json_schema", "json_schema": form}
     return {name: value for name, value in fields.items() if name not in dropped}
+
+
+def encode(body: Mapping[str, Any]) -> bytes:
+    """A body to be sent."""
+    try:
+        return msgspec.json.encode(body)
+    except (UnicodeEncodeError, OverflowError):  # half of a surrogate pair, a number beyond 64 bits
+        return json.dumps(body).encode()
 
 
 def decode(raw: bytes) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ class HubName:
         parts = PATTERN.fullmatch(named)
         if not parts or kind(Path(parts[1])) in KINDS:
             return None
-        if not named.startswith("hf://") and Path(named).parent.is_dir():
+        if not named.startswith("hf://") and os.path.isdir(Path(named).parent):  # noqa: PTH112 (however long)
             return None
         return cls(parts[1], *(part or "" for part in parts.groups()[1:]))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import tempfile
 import threading
 from array import array
@@ -41,19 +42,17 @@ class Spool(Row):
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(prefix="gen-")  # noqa: SIM115
-        self._ends, self._lock, self._at_end = array("Q", [0]), threading.Lock(), True
+        self._ends, self._lock, self._is_unwritten = array("Q", [0]), threading.Lock(), False
 
     def add(self, sample: Sample) -> None:
         data = ENCODER.encode(sample)
         with self._lock:
             try:
-                if not self._at_end:
-                    self._file.seek(self._ends[-1])
-                    self._at_end = True
                 self._file.write(data)
             except OSError as error:
                 raise _no_space(error) from None
             self._ends.append(self._ends[-1] + len(data))
+            self._is_unwritten = True
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -61,12 +60,13 @@ class Spool(Row):
     def at(self, place: int) -> Sample:
         with self._lock:
             try:
-                self._file.seek(self._ends[place])
-            except OSError as error:  # what is still to be written goes first
+                if self._is_unwritten:
+                    self._file.flush()
+                    self._is_unwritten = False
+            except OSError as error:
                 raise _no_space(error) from None
-            self._at_end = False
-            data = self._file.read(self._ends[place + 1] - self._ends[place])
-        return DECODER.decode(data)
+            begin, end = self._ends[place], self._ends[place + 1]
+        return DECODER.decode(os.pread(self._file.fileno(), end - begin, begin))
 
     def __del__(self) -> None:
         with contextlib.suppress(OSError):
