@@ -24,7 +24,6 @@ from gen.errors import PoolError
 log = logging.getLogger("gen.store")
 APPLICATION = 0x67656E50  # "genP", so that a foreign database is known for what it is
 SETTINGS = """PRAGMA synchronous=FULL;
-PRAGMA cache_size=-12000;  -- KiB, of each of two connections
 PRAGMA wal_autocheckpoint=8000;  -- pages: a group of commits touches a thousand; folding each would double the writes
 PRAGMA journal_size_limit=67108864;"""
 NONE: Mapping[Any, str] = {}
@@ -229,7 +228,8 @@ def _connect(path: Path, mode: Literal["ro", "rw"], opened: contextlib.ExitStack
     uri = f"{path.resolve().as_uri()}?mode={mode}" + ("&immutable=1" if mode == "ro" and unmade else "")
     db = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None, check_same_thread=False)
     opened.callback(db.close)
-    db.executescript(SETTINGS)
+    # KiB of pages. Who reads finds them in the system's memory; who writes must look up where each new key belongs.
+    db.executescript(f"{SETTINGS} PRAGMA cache_size=-{12_000 if mode == 'rw' else 3_000};")
     return db
 
 
