@@ -20,7 +20,7 @@ PEERS = ROOT / ".peers" / "bin" / "python"
 SUBJECTS: Sequence[Sequence[str]] = (
     ("overhead.py",), ("saturation.py",), ("rouge.py",), ("near.py",), ("cosine.py",), ("semantic.py",),
     ("encoder.py",), ("ifd.py",), ("growth.py",), ("self_instruct.py",), ("inputs.py",), ("corpus.py",),
-    ("main_job.py",), ("kills.py",),
+    ("main_job.py",), ("vllm_rate.py",), ("kills.py",),
 )  # fmt: skip
 """Scripts with their arguments, in the order in which `make bench` runs them."""
 
