@@ -55,17 +55,16 @@ def test_a_run_cut_anywhere_ends_as_one_that_was_not(hold, write, seeds, tmp_pat
         assert run.talk.replies["replayed"] <= 2 * 5, "only conversations that were under way are taken up again"
 
 
-def test_what_was_held_is_not_read_again(hold, write, tmp_path, seeds, monkeypatch):
+def test_what_was_held_is_not_held_again(hold, write, tmp_path, seeds, monkeypatch):
     interrupted(hold, tmp_path, seeds, Counting(write, 90), rounds=3)
-    looked = []
-    real = Pool.grown
-    monkeypatch.setattr(Pool, "grown", lambda pool, *at: looked.append(at) or real(pool, *at))
+    held, real = [], Pool.commit_grown
+    monkeypatch.setattr(Pool, "commit_grown", lambda pool, g, due=(): held.append((g.stage, g.round, g.call)) or real(pool, g, due))
     with Pool.open(tmp_path) as pool:
         before = {(0, round, call) for round, call in pool.calls_after(0, (-1, ""))}
     hold(tmp_path, seeds, rounds=3)
-    assert looked
+    assert held
     assert before
-    assert not before & set(looked)
+    assert not before & set(held)
 
 
 def test_more_rounds_go_on_from_the_heirs_of_a_run_that_had_ended(hold, write, tmp_path, seeds):

@@ -69,6 +69,7 @@ def test_many_threads_may_read_at_once():
 
 def test_the_file_has_no_name_and_goes_with_its_object(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    gc.collect()  # what other tests left open
     descriptors = Path("/proc/self/fd")
     before = [*descriptors.glob("*")]
     spool = Spool()
