@@ -2,7 +2,7 @@
 its logits), and batches in file order padded to their longest. The ways alternate; rows a second are medians, ratios
 are medians of the ratios in the same repetition, of wall time and of CPU time; mean losses must agree within 1e-4.
 
-    python benchmarks/ifd.py [DATA] [--rows 120] [--repeat 5]
+    python benchmarks/ifd.py [DATA] [--rows 100] [--repeat 5]
 
 Measured with the bundled model, and with random weights in the shape of a small real one. For small models ours runs as
 many passes at once as there are cores: the ratio of CPU time says what is saved, that of wall time what is waited.
@@ -163,7 +163,7 @@ def compare(title: str, folder: Path, real: Sequence[Sample], rows: int, repeat:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", help="real rows with answers; Alpaca's where none are named")
-    parser.add_argument("--rows", type=int, default=120, help="of the bundled model; a fifth for the other")
+    parser.add_argument("--rows", type=int, default=100, help="of the bundled model; a fifth for the other")
     parser.add_argument("--repeat", type=int, default=5)
     options = parser.parse_args()
     import torch
