@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -101,6 +101,20 @@ def alternated(sides: Mapping[str, Callable[[], float]], times: int) -> dict[str
         for name, measure in sides.items():
             found[name].append(measure())
     return {name: statistics.median(values) for name, values in found.items()}
+
+
+def taken(
+    ways: Mapping[str, Callable[[], Any]], times: int
+) -> tuple[dict[str, list[tuple[float, float]]], dict[str, Any]]:
+    """What each way took each time, the ways taking turns, as seconds and CPU seconds; and what it gave at last."""
+    took: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    gave = {}
+    for _ in range(times):
+        for name, way in ways.items():
+            began, burnt = time.perf_counter(), time.process_time()
+            gave[name] = way()
+            took[name].append((time.perf_counter() - began, time.process_time() - burnt))
+    return took, gave
 
 
 def cpu(work: Callable[[], object]) -> float:

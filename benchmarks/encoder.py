@@ -13,13 +13,12 @@ import asyncio
 import random
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
-from bench import data
+from bench import data, taken
 
 from filters.dedup.semantic import Semantic
 from gen.core import Embedder
@@ -46,13 +45,7 @@ def main(count: int, repeats: int) -> None:
     ways: dict[str, Callable[[], Any]] = {"gen": lambda: embedded(loop, wide, texts)}
     for size, used in sorted({(32, threads), (8, threads), (32, 1), (8, 1)}, reverse=True):
         ways[f"encode, batches of {size}, threads: {used}"] = lambda size=size, used=used: encode(size, used)
-    took: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    vectors = {}
-    for _ in range(repeats):
-        for name, way in ways.items():
-            began, burnt = time.perf_counter(), time.process_time()
-            vectors[name] = way()
-            took[name].append((time.perf_counter() - began, time.process_time() - burnt))
+    took, vectors = taken(ways, repeats)
     sys.stdout.write(f"{count:,} texts\n{'':36}{'texts/s':>9}{'x our time':>12}{'x our CPU':>11}{'apart':>10}\n")
     ours_ND = np.stack([np.frombuffer(vector, "<f2") for vector in vectors["gen"]]).astype("f4")
     for name, pairs in took.items():

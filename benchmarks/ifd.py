@@ -17,12 +17,11 @@ import random
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from bench import data
+from bench import data, taken
 
 from filters.scores.ifd import Ifd
 from gen.core import Sample
@@ -139,13 +138,7 @@ def compare(title: str, folder: Path, real: Sequence[Sample], rows: int, repeat:
         "one by one, one thread": threaded(1, lambda: plain(model, tokenizer, samples, 1)),
         f"padded in file order, threads: {threads}": threaded(threads, lambda: plain(model, tokenizer, samples, BATCH)),
     }
-    took: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    values: dict[str, list[Loss]] = {}
-    for _ in range(repeat):
-        for name, run in ways.items():
-            began, burnt = time.perf_counter(), time.process_time()
-            values[name] = run()
-            took[name].append((time.perf_counter() - began, time.process_time() - burnt))
+    took, values = taken(ways, repeat)
     loop.run_until_complete(engine.close())
     sys.stdout.write(
         f"\n{title}, {len(samples)} rows\n{'':36}{'rows/s':>8}{'x our time':>12}{'x our CPU':>11}{'apart':>10}\n"

@@ -13,13 +13,12 @@ import argparse
 import asyncio
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench import data
+from bench import data, taken
 
 from filters.dedup.semantic import Semantic
 from gen.core import digest
@@ -46,13 +45,7 @@ def main() -> None:
 
 def table(title: str, ways: dict[str, Callable[[], Any]], repeats: int, rate: Callable[[float], str]) -> dict[str, Any]:
     """Runs the ways in turn, prints what each took, returns what each gave."""
-    took: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    gave = {}
-    for _ in range(repeats):
-        for name, way in ways.items():
-            began, burnt = time.perf_counter(), time.process_time()
-            gave[name] = way()
-            took[name].append((time.perf_counter() - began, time.process_time() - burnt))
+    took, gave = taken(ways, repeats)
     own = next(iter(took.values()))
     print(f"\n{title}\n\n| way | seconds | of CPU | rate | ratio | of CPU |\n|---|---|---|---|---|---|")
     for name, each in took.items():

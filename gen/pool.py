@@ -182,14 +182,9 @@ class Pool(Journal):
     # --- verdicts and scores
 
     def add_verdicts(
-        self,
-        gate_run: int,
-        verdicts: Sequence[tuple[str, Verdict]],
-        state: Mapping[str, Any] | None = None,
-        *,
-        scores: Sequence[tuple[str, Score]] = (),
-        stage: int | None = None,
-    ) -> None:
+        self, gate_run: int, verdicts: Sequence[tuple[str, Verdict]], state: Mapping[str, Any] | None = None, *,
+        scores: Sequence[tuple[str, Score]] = (), stage: int | None = None,
+    ) -> None:  # fmt: skip
         """Store what a gate says of committed samples, in one transaction with the run state that goes with it.
         Without `stage`, of the newest that has a sample. Raises PoolError for a sample that is not there."""
 
