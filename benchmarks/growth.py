@@ -1,14 +1,14 @@
-"""How a pool grows: `python benchmarks/growth.py [CANDIDATES] [--gate FILTER ...] [--keep FOLDER]`.
+"""How a pool grows: `python benchmarks/growth.py [CANDIDATES] [--gate FILTER ...] [--keep FOLDER] [--marks N]`.
 
 Evol-Instruct by canned replies (two questions a candidate, answers of 5,000 characters of Alpaca's own text), with
 the real journal, pool and gate (rules, exact, ROUGE-L, semantic on unit vectors that are made of a text's hash).
-Printed at every tenth of the way: candidates judged a second of CPU time since the line before, milliseconds of CPU a
-candidate and of these in the indexes' own search (which alone may grow with the pool), resident memory and disk,
-whole and a candidate (the last line of each part also has what ends a run: the dataset written twice, diversity
-measured; disk falls there, as SQLite's log is folded in). Then what the pool's size must not slow down: `gen funnel`,
-`gen show`, the same command on the run when it was interrupted in its middle (seconds to its first question) and on
-the finished one. The default fits five minutes; 1000000 is the goal of the project, for the night. The curves are
-drawn below the table, and, with --keep, as growth.svg there."""
+Printed at every tenth (or Nth) of the way, and with --keep written to marks.jsonl there at once: candidates judged a
+second of CPU time since the line before, milliseconds of CPU a candidate and of these in the indexes' own search (which
+alone may grow with the pool), resident memory and disk, whole and a candidate (the last line of each part also has what
+ends a run: the dataset written twice, diversity measured; disk falls there, as SQLite's log is folded in). Then what
+the pool's size must not slow down: `gen funnel`, `gen show`, the same command on the run when it was interrupted in its
+middle (seconds to its first question) and on the finished one. The default fits five minutes; 1000000 is the goal of
+the project, for the night. The curves are drawn below the table, and, with --keep, as growth.svg there."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Clock:
         return inner
 
 
-def hold(folder: Path, candidates: int, gate: list[str], stop_at: int) -> dict[str, Any]:
+def hold(folder: Path, args: argparse.Namespace, stop_at: int) -> dict[str, Any]:
     """One run of the program (a process of its own), watched; `stop_at` candidates it is interrupted."""
     began = time.perf_counter()
     import gen.gate
@@ -145,7 +145,7 @@ def hold(folder: Path, candidates: int, gate: list[str], stop_at: int) -> dict[s
     gen.crew.Gate = Timed
 
     async def watch(flow: Any) -> None:
-        every = max(1, candidates // MARKS)
+        every = max(1, args.candidates // args.marks)
         while True:
             await asyncio.sleep(0.05)
             at = [*flow.runs.values()][-1].admission.position
@@ -156,7 +156,7 @@ def hold(folder: Path, candidates: int, gate: list[str], stop_at: int) -> dict[s
                 flow.stop("interrupted")
 
     recipe = recipes.build({
-        "loop": "evolve", "rounds": ROUNDS, "gate": {"filters": gate}, "evolve": {"rules": []},
+        "loop": "evolve", "rounds": ROUNDS, "gate": {"filters": args.gate}, "evolve": {"rules": []},
         "source": {"seeds": [str(folder / "seeds.jsonl")]},
     })  # fmt: skip
     material = read_material(recipe)
@@ -187,11 +187,14 @@ def _mark(folder: Path, judged: int, search: float) -> dict[str, float]:
     status = Path("/proc/self/status").read_text()
     resident = int(status.split("VmRSS:")[1].split()[0]) / 1024
     disk = sum(path.stat().st_size for path in (folder / "run").glob("pool.db*")) / 2**20
-    return {"judged": judged, "cpu": time.process_time(), "search": search, "resident": resident, "disk": disk}
+    found = {"judged": judged, "cpu": time.process_time(), "search": search, "resident": resident, "disk": disk}
+    with (folder / "marks.jsonl").open("a") as file:  # a long run can be looked at while it goes on
+        file.write(json.dumps(found | {"at": time.time()}) + "\n")
+    return found
 
 
 def child(folder: Path, args: argparse.Namespace, stop_at: int = 0) -> dict[str, Any]:
-    wanted = [str(args.candidates), "--gate", *args.gate]
+    wanted = [str(args.candidates), "--marks", str(args.marks), "--gate", *args.gate]
     command = [sys.executable, __file__, *wanted, "--child", str(folder), str(stop_at)]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
@@ -272,10 +275,11 @@ def main() -> None:
     parser.add_argument("candidates", nargs="?", type=int, default=30_000)
     parser.add_argument("--gate", nargs="+", default=list(GATE))
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--marks", type=int, default=MARKS)
     parser.add_argument("--child", nargs=2)
     args = parser.parse_args()
     if args.child:
-        sys.stdout.write(json.dumps(hold(Path(args.child[0]), args.candidates, args.gate, int(args.child[1]))) + "\n")
+        sys.stdout.write(json.dumps(hold(Path(args.child[0]), args, int(args.child[1]))) + "\n")
     elif args.keep:
         args.keep.mkdir(parents=True)
         report(args.keep, args)
