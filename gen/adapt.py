@@ -5,11 +5,11 @@ the one before and itself, and a conversation begins when these verdicts are the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from gen.bandit import Bandit
-from gen.core import Sample
+from gen.core import Sample, replace
 from gen.order import Turn
 
 Place: TypeAlias = tuple[int, str]

@@ -8,13 +8,13 @@ import json
 import random
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from gen.core import derive_seed, digest
+from gen.core import derive_seed, digest, replace
 from gen.errors import GenError, UserError
 from gen.export.files import atomic
 from gen.gate import Gate
@@ -134,7 +134,7 @@ def publish(plan: AutoEvol, recipe: Recipe, folder: Path, record: dict[str, Any]
     rate = f"{record['lambda']:.0%} of {plan.dev} tasks failed" if record["lambda"] is not None else ""
     changed = f"method {record['id']} of gen auto-evol, step {len(record['steps']) - 1}; {rate}"
     with atomic(prompts / f"{OPERATION}.jinja") as file:
-        file.write(as_prompt(record["text"], asdict(sampling), changed=changed))
+        file.write(as_prompt(record["text"], msgspec.structs.asdict(sampling), changed=changed))
     record["prompt"] = Prompts(prompts).get(OPERATION).ref
     with atomic(folder / METHOD) as file:
         file.write(json.dumps(record, ensure_ascii=False, indent=1) + "\n")

@@ -7,13 +7,13 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from gen.assess import Assessor, Record
-from gen.core import Candidate, Grown, Rollout, Sample, Verdict, derive_seed, digest, place
+from gen.core import Candidate, Grown, Rollout, Sample, Verdict, derive_seed, digest, place, replace
 from gen.errors import GenError, PromptError
 from gen.gate import Gate
 from gen.paired import Difference, difference

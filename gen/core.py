@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+
+from msgspec import Struct, field, structs
 
 T = TypeVar("T")
 
 Role = Literal["evolver", "answerer", "judge", "scorer", "embedder"]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Value(Struct, frozen=True, gc=False):
+    """What the nouns have in common: they are made, changed (`replace`), encoded and decoded by compiled code, as each
+    question needs dozens of them, and hold no cycles that the garbage collector would have to look for."""
+
+
+class Message(Value, frozen=True):
     role: Literal["system", "user", "assistant"]
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class Lineage:
+class Lineage(Value, frozen=True):
     """Where a sample comes from. `root` is the id of its seed: all samples of one root are a family."""
 
     root: str
@@ -36,8 +41,7 @@ class Lineage:
     """The id that the seed has in the user's own data, where its row says one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Value, frozen=True):
     """One training example. `response` is None until it has been answered."""
 
     id: str
@@ -65,8 +69,7 @@ class Sample:
         return (*system, *self.turns, Message("user", self.prompt), *answer)
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
+class Sampling(Value, frozen=True):
     temperature: float = 1.0
     top_p: float = 1.0
     max_tokens: int = 2048
@@ -75,8 +78,7 @@ class Sampling:
     """Taken once from the logit of every token that the reply has already; 0 is never sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Value, frozen=True):
     """One question to a model. `step` and `attempt` name it within its conversation."""
 
     role: Role
@@ -98,8 +100,7 @@ class Request:
 Finish = Literal["stop", "length", "reasoning_truncated", "overlong", "refused"]
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(Value, frozen=True):
     """What came back; a request that is refused for good is a completion too. `stop`: the model ended by itself.
     `length`: cut at max_tokens. `reasoning_truncated`: cut before an answer began. `overlong`: prompt and
     max_tokens exceed the context. `refused`: `note` says why. `text` never holds reasoning."""
@@ -114,8 +115,7 @@ class Completion:
     """Of `text`, from its own generation, where the engine tells it for exactly the tokens that scoring would send."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scoring:
+class Scoring(Value, frozen=True):
     """Asks how likely a model finds `text`: as its reply to `messages` (chat template applied once, thinking off), or
     bare where there are none (after the BOS token where the tokenizer has one). The end token is left out."""
 
@@ -125,8 +125,7 @@ class Scoring:
     step: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Likelihood:
+class Likelihood(Value, frozen=True):
     """Natural-log probability of each token of a text, given all before it, in the model's own distribution
     (temperature 1, nothing cut off)."""
 
@@ -152,8 +151,7 @@ Measurement: TypeAlias = Generator[list[Scoring], list[Likelihood], T]
 """The same for what is measured instead of asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(Value, frozen=True):
     """A measured value. `value` None means not measured, and `note` says why; never 0 or NaN instead."""
 
     name: str
@@ -161,8 +159,7 @@ class Score:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Value, frozen=True):
     """What a filter (or a loop's own elimination, `by` = the loop's name) says of one sample."""
 
     keep: bool
@@ -180,8 +177,7 @@ class Verdict:
 KEEP = Verdict(True)
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Value, frozen=True):
     """What a loop proposes: a sample, or a partial one and the reason why it came to nothing."""
 
     sample: Sample
@@ -190,12 +186,19 @@ class Candidate:
     """What a person brought, and is kept as it is: the gate remembers it and judges it not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grown:
+class Grown(Value, frozen=True):
     """The fruit of one conversation: candidates for the pool, and what the next round grows from."""
 
     candidates: tuple[Candidate, ...]
     heirs: tuple[Sample, ...]
+
+
+def replace(value: T, **changes: Any) -> T:
+    """The value with some of its fields changed: a noun of this module quickly, any other dataclass as the standard
+    library does it."""
+    if isinstance(value, Struct):
+        return structs.replace(value, **changes)
+    return dataclasses.replace(value, **changes)  # type: ignore[type-var]
 
 
 def digest(*parts: Any, size: int = 16) -> str:

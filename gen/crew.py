@@ -7,11 +7,11 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from gen.assess import Assessor, Record
-from gen.core import Sample
+from gen.core import Sample, replace
 from gen.errors import GenError
 from gen.flow import Flow
 from gen.gate import Admission, Gate

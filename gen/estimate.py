@@ -9,13 +9,13 @@ import random
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from gen.assess import Record
-from gen.core import Sample
+from gen.core import Sample, replace
 from gen.disk import DATABASE
 from gen.errors import UserError
 from gen.export.rows import dataset_row, line

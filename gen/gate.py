@@ -5,10 +5,10 @@ same pool."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
-from gen.core import KEEP, Sample, Score, Vector, Verdict
+from gen.core import KEEP, Sample, Score, Vector, Verdict, replace
 from gen.errors import GenError, RecipeError
 from gen.pool import GrownRow, Pool, of_stage
 from gen.sections import Budget

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from gen.core import Candidate, Engine, Grown, Sample, Verdict, child, place
+from gen.core import Candidate, Engine, Grown, Sample, Verdict, child, place, replace
 from gen.errors import GenError
 from gen.order import Turn
 from gen.pool import GrownRow

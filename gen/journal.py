@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from sqlite3 import Connection
 from typing import Any, TypeVar
 
 from msgspec import convert, to_builtins
 
 from gen.codec import clean, decode, encode, packer, unpack
-from gen.core import Completion, Likelihood, Request, Scoring, Vector, digest
+from gen.core import Completion, Likelihood, Request, Scoring, Vector, digest, replace
 from gen.store import Store
 
 T = TypeVar("T")

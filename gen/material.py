@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from gen.core import Sample, digest
+from gen.core import Sample, digest, replace
 from gen.errors import RecipeError
 from gen.recipe import Recipe
 from gen.seeds import Noted, Rolling, SeedFile, Spool, read_against, read_seeds

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta
 
 from gen import catalog
-from gen.core import digest
+from gen.core import digest, replace
 from gen.loop import Part, parts_of
 from gen.sections import Budget, Model, Roles, Source, split_engine
 

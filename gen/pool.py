@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, Self, TypeVar
 
 from gen import tally
 from gen.codec import clean, decode, encode, packer, unpack_all
-from gen.core import Candidate, Sample, Score, Verdict
+from gen.core import Candidate, Sample, Score, Value, Verdict, replace
 from gen.errors import PoolError, UserError
 from gen.journal import Journal
 from gen.schema import AWAITED, ENDS, GAPS, GROWN_AFTER, IDS, KEPT, MIGRATIONS, REPORTED, SAMPLE, SCHEMA, VERSION, Due
@@ -29,8 +28,7 @@ RECENT = 512
 """Conversations that were stored last and stay in memory: the gate and the heirs ask for nearly all of them at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class GrownRow:
+class GrownRow(Value, frozen=True):
     """A conversation that came to its end. Candidates have their ids (`core.place`)."""
 
     stage: int

@@ -11,7 +11,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
@@ -295,5 +295,5 @@ def _check_names(path: Path, where: str, table: Mapping[str, Any], kind: type[An
             raise PromptError(f"{path}, {where}: unknown key {key!r}; {nearest(key, hints)}")
         if get_origin(hints[key]) is Literal and isinstance(value, str) and value not in get_args(hints[key]):
             raise PromptError(f"{path}, {where}: {key} = {value!r}; {nearest(value, get_args(hints[key]))}")
-        if is_dataclass(hints[key]) and isinstance(value, dict):
+        if hints[key] in (Reply, Sampling) and isinstance(value, dict):
             _check_names(path, key, value, hints[key])

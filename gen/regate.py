@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gen import recipe as recipes
 from gen.assess import Record
-from gen.core import Sample
+from gen.core import Sample, replace
 from gen.errors import RecipeError, UserError
 from gen.export.files import atomic
 from gen.gate import Admission, Gate, Position
@@ -36,7 +35,7 @@ def regate(folder: Path, new: Path, *, score_all: bool, say: Say) -> tuple[Repor
     wanted = recipes.with_values(base, recipes.load(new), where=str(new))
     source = replace(base.source, against=wanted.source.against)
     newer = {"gate": wanted.gate, "gates": wanted.gates, "optional": wanted.optional, "chain": wanted.chain}
-    merged = replace(base, source=source, **newer)  # type: ignore[arg-type]
+    merged = replace(base, source=source, **newer)
     material = read_material(wanted)
     with Pool.open(folder) as pool:
         keys = deciding(wanted, material)

@@ -7,7 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from gen.codec import clean
@@ -22,6 +22,7 @@ from gen.core import (
     Scoring,
     Vector,
     derive_seed,
+    replace,
 )  # fmt: skip
 from gen.errors import EngineError, Interrupted, PoolError, UserError
 from gen.journal import request_key, scoring_key, vector_key

@@ -7,11 +7,11 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gen.collapse import DIVERSITY, LEAST, Row, measure
-from gen.core import Sample, Score, Vector, derive_seed
+from gen.core import Sample, Score, Vector, derive_seed, replace
 from gen.text import count_words
 
 MOST = 500

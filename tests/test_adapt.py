@@ -2,12 +2,12 @@
 
 import itertools
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 
 from gen.adapt import Adaptation, End, domain_of, tallies
-from gen.core import Lineage, Sample
+from gen.core import Lineage, Sample, replace
 from gen.order import Turn
 
 

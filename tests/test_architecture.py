@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted(p for room in ("gen", "filters") for p in (ROOT / room).rglob("*.py"))
 FLOORS = {
     "gen.adapt": 3, "gen.insight": 3,
-    "gen": 0, "gen.core": 0, "gen.errors": 0, "gen.text": 0, "gen.remarks": 0, "gen.fences": 0, "gen.licences": 0,
+    "gen": 0, "gen.core": 0, "gen.errors": 0, "gen.text": 0, "gen.remarks": 0, "gen.fences": 0, "gen.repeats": 0, "gen.licences": 0,
     "gen.catalog": 1, "gen.prompts": 1, "gen.template": 1, "gen.rollout": 1, "gen.pool": 1,
     "gen.store": 1, "gen.disk": 1, "gen.schema": 1, "gen.tally": 1, "gen.codec": 1, "gen.journal": 1, "gen.loop": 1,
     "gen.blocks": 1, "gen.packing": 1, "gen.segments": 1,
@@ -24,7 +24,7 @@ FLOORS = {
 }  # fmt: skip
 STRANGERS = {"gen.engines", "gen.loops", "filters"}
 """Rooms of the second floor that do not know one another."""
-FILTERS_MAY = {"gen.core", "gen.errors", "gen.prompts", "gen.catalog", "gen.text", "gen.fences", "filters"}
+FILTERS_MAY = {"gen.core", "gen.errors", "gen.prompts", "gen.catalog", "gen.text", "gen.fences", "gen.repeats", "filters"}
 ASYNC = {"gen.scoring", "gen.talking", "gen.auto_evol", "gen.compare", "gen.flow", "gen.crew", "gen.rollout", "gen.journal", "gen.assess", "gen.roles", "gen.rounds", "gen.job", "gen.estimate", "gen.progress", "gen.engines", "gen.pool", "gen.store", "gen.core"}
 HEAVY = ("numpy", "torch", "transformers", "vllm", "ray", "datasets", "pyarrow", "rapidfuzz", "sentence_transformers", "trafilatura", "lxml", "pypdfium2")
 

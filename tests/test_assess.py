@@ -4,13 +4,13 @@ import asyncio
 import hashlib
 import random
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
 from gen import recipe as recipes
 from gen.assess import Record
-from gen.core import KEEP, Completion, Likelihood, Message, Request, Sampling, Score, Scoring, Verdict
+from gen.core import KEEP, Completion, Likelihood, Message, Request, Sampling, Score, Scoring, Verdict, replace
 from gen.engines.scripted import Scripted
 from gen.gate import Admission, Gate
 from gen.journal import scoring_key

@@ -1,14 +1,13 @@
 """What a run tells beyond its funnel: kept with the run, measured anew where the gate has moved on, and what is printed."""
 
 import io
-from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from gen import recipe as recipes
 from gen.commands.diversity import show
-from gen.core import KEEP
+from gen.core import KEEP, replace
 from gen.engines.scripted import Scripted
 from gen.insight import Noting, as_json, diversity, note, noted_alarms, operations
 from gen.pool import Pool

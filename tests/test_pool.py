@@ -8,12 +8,11 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gen.core import KEEP, Candidate, Completion, Lineage, Message, Request, Sample, Sampling, Score, Verdict
+from gen.core import KEEP, Candidate, Completion, Lineage, Message, Request, Sample, Sampling, Score, Verdict, replace
 from gen.disk import Unfit
 from gen.errors import PoolError, UserError
 from gen.pool import AWAITED, GAPS, GROWN_AFTER, IDS, KEPT, GrownRow, Pool

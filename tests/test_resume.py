@@ -1,10 +1,10 @@
 """A run that goes on holds nothing again that was held, whatever was interrupted, and comes to the same end."""
 
-from dataclasses import replace
+
 
 import pytest
 
-from gen.core import Sample
+from gen.core import Sample, replace
 from gen.engines.scripted import Scripted
 from gen.gate import Admission, Gate, Position
 from gen.order import Batches, Order, Turn, after

@@ -3,11 +3,10 @@
 import asyncio
 import pickle
 import random
-from dataclasses import replace
 
 import pytest
 
-from gen.core import Candidate, Completion, Grown, Request, Sampling, child
+from gen.core import Candidate, Completion, Grown, Request, Sampling, child, replace
 from gen.engines.scripted import Scripted
 from gen.engines.turns import Turns
 from gen.errors import GenError, Unavailable

@@ -87,7 +87,7 @@ class Finish:
             yield from ()
             return Grown((), ())
         [reply] = yield [ask("answerer", f"{self.number}: {seed.instruction}")]
-        from dataclasses import replace
+        from gen.core import replace
 
         return Grown((Candidate(replace(seed, response=reply.text)),), ())
 

@@ -4,11 +4,10 @@ in between or not."""
 import asyncio
 import random
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 
-from gen.core import derive_seed
+from gen.core import derive_seed, replace
 from gen.engines.scripted import Scripted
 from gen.pool import Pool
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from gen import text
+from gen import repeats, text
 
 WIDE = str.maketrans(",!?:;()#", "\uff0c\uff01\uff1f\uff1a\uff1b\uff08\uff09\uff03")
 """Chinese is written with full-width signs, and carelessly with others: rows are tried both ways."""
@@ -363,7 +363,7 @@ HAN = "".join(chr(0x4E00 + i) for i in range(60))
     ],
 )  # fmt: skip
 def test_repetition_is_the_share_of_tokens_said_before(written, share):
-    assert text.repetition(written) == pytest.approx(share)
+    assert repeats.repetition(written) == pytest.approx(share)
 
 
 @pytest.mark.parametrize(
@@ -376,7 +376,7 @@ def test_repetition_is_the_share_of_tokens_said_before(written, share):
     ],
 )  # fmt: skip
 def test_a_degenerate_tail_is_a_loop(written, loop):
-    assert text.find_loop(written) == loop
+    assert repeats.find_loop(written) == loop
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,12 @@ import gzip
 import itertools
 import json
 import random
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gen.collapse import DIVERSITY
-from gen.core import Lineage, Sample, Score
+from gen.core import Lineage, Sample, Score, replace
 from gen.watch import MEANS, Measured, Watch, alarms, watched
 
 

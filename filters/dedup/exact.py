@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from gen.catalog import component
-from gen.core import KEEP, Sample, Verdict, digest
+from gen.core import KEEP, Sample, Verdict, digest, replace
 from gen.text import normalise
 
 

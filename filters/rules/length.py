@@ -9,7 +9,7 @@ from filters.base import drop
 from gen.catalog import component
 from gen.core import KEEP, Sample, Verdict
 from gen.errors import RecipeError
-from gen.text import count_words
+from gen.text import count_words, has_words
 
 
 @component("length", source="ours")
@@ -38,6 +38,7 @@ class Length:
         asked = ("instruction", sample.prompt, self.min_instruction_words, self.max_instruction_words)
         said = ("response", sample.response, self.min_response_words, self.max_response_words)
         for what, text, fewest, most in (asked, said):
-            if text is not None and not fewest <= (words := count_words(text)) <= most:
+            if text is not None and not has_words(text, fewest, most):
+                words = count_words(text)
                 return drop("length", f"{what}_too_{'short' if words < fewest else 'long'}", value=words)
         return KEEP

@@ -8,7 +8,8 @@ from msgspec import Meta
 from filters.base import drop
 from gen.catalog import component
 from gen.core import KEEP, Sample, Verdict
-from gen.text import find_loop, repetition, rouge_tokens
+from gen.repeats import find_loop, repetition
+from gen.text import rouge_tokens
 
 
 @component("repetition", source="arXiv 2112.11446, appendix A1.1 (repetition removal), with one n; the loop is ours")

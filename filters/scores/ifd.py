@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Annotated, Literal
 
@@ -20,7 +20,7 @@ from msgspec import Meta
 
 from filters.base import drop
 from gen.catalog import component
-from gen.core import KEEP, Likelihood, Measurement, Message, Sample, Score, Scoring, Verdict
+from gen.core import KEEP, Likelihood, Measurement, Message, Sample, Score, Scoring, Verdict, replace
 from gen.errors import RecipeError
 
 

@@ -6,13 +6,12 @@ import asyncio
 import inspect
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, get_args
 
 import msgspec
 
-from gen.core import Completion, Engine, Finish, Likelihood, Request, Role, Scoring, digest
+from gen.core import Completion, Engine, Finish, Likelihood, Request, Role, Scoring, digest, replace
 from gen.errors import EngineError, RecipeError, nearest
 
 Answer: TypeAlias = Callable[[Request], str | Completion]

@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
-from gen.core import Completion, Engine, Likelihood, Message, Request, Sampling, Scoring, digest
+from gen.core import Completion, Engine, Likelihood, Message, Request, Sampling, Scoring, digest, replace
 from gen.engines import closed, scoring, wire
 from gen.engines.endpoint import Endpoint
 from gen.engines.pace import START

@@ -7,11 +7,11 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from gen.core import Message, Request, Sampling
+from gen.core import Message, Request, Sampling, replace
 from gen.engines.embedder import ServedEmbedder
 from gen.engines.reasoning import QUESTION
 from gen.engines.server import Server

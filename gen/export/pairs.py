@@ -9,10 +9,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
-from gen.core import Sample
+from gen.core import Sample, replace
 from gen.pool import Pool
 
 ANSWER = frozenset((

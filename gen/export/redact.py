@@ -9,10 +9,9 @@ import ipaddress
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
-from gen.core import Sample
+from gen.core import Sample, replace
 
 KEYS = (
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----"

@@ -14,10 +14,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from gen.core import Sample
+from gen.core import Sample, replace
 
 Format = Literal["messages", "prompt-completion", "alpaca", "sharegpt", "preference"]
 Reasoning = Literal["drop", "include", "inline"]

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 
-from gen.core import Sample, digest
+from gen.core import Sample, digest, replace
 from gen.errors import InputError
 from gen.text import normalise
 

@@ -12,13 +12,13 @@ import random
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from msgspec import Meta
 
 from gen import text
-from gen.core import Request, Rollout, Sample, child
+from gen.core import Request, Rollout, Sample, child, replace
 from gen.errors import ParseError, PromptError, RecipeError
 from gen.loops._abreast import Cost, abreast, metered
 from gen.loops._common import checked, unfinished

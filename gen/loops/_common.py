@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from gen.core import Completion, Request, Verdict
+from gen.core import Completion, Request, Verdict, replace
 from gen.errors import PromptError, nearest
 from gen.prompts import Prompt, Prompts
 
@@ -36,7 +35,7 @@ def unfinished(reply: Completion, what: str, by: str) -> Verdict | None:
 
 def ask(prompt: Prompt, values: Mapping[str, Any], attempt: int = 0, /, **own: float | None) -> Request:
     """The prompt with what it takes of `values`, and with its own sampling but for what the loop's parameters say."""
-    how = replace(prompt.sampling, **{k: v for k, v in own.items() if v is not None})  # type: ignore[arg-type]
+    how = replace(prompt.sampling, **{k: v for k, v in own.items() if v is not None})
     return prompt.ask(sampling=how, attempt=attempt, **{k: values[k] for k in prompt.inputs})
 
 

@@ -7,13 +7,13 @@ import random
 import re
 import unicodedata
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from msgspec import Meta
 
 from gen import text
-from gen.core import Candidate, Completion, Request, Sample, Verdict, child, derive_seed
+from gen.core import Candidate, Completion, Request, Sample, Verdict, child, derive_seed, replace
 from gen.errors import RecipeError
 from gen.loops._common import ask, checked, unfinished
 from gen.prompts import Prompt, Prompts

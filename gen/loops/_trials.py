@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from gen.core import Completion
+from gen.core import Completion, replace
 from gen.errors import ParseError
 from gen.loops._abreast import NOTHING, Cost
 from gen.loops._common import unfinished

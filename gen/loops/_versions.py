@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from gen import text
-from gen.core import Candidate, Completion, Request, Sample, Verdict, child
+from gen.core import Candidate, Completion, Request, Sample, Verdict, child, replace
 from gen.errors import ParseError
 from gen.loops._common import table, unfinished
 from gen.remarks import find_remark

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
 from gen import text
 from gen.catalog import component
-from gen.core import Candidate, Completion, Grown, Rollout, Sample, Verdict
+from gen.core import Candidate, Completion, Grown, Rollout, Sample, Verdict, replace
 from gen.errors import InputError
 from gen.loop import MEASURED, RULES
 from gen.loops import _drawing, _official, _triples

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
 from gen.catalog import component
-from gen.core import Candidate, Grown, Rollout, Sample, Verdict
+from gen.core import Candidate, Grown, Rollout, Sample, Verdict, replace
 from gen.errors import RecipeError
 from gen.loop import GATE, RULES, Document, Part
 from gen.loops._invert import Inverter

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
 from gen.catalog import component
-from gen.core import Candidate, Completion, Grown, Message, Request, Rollout, Sample, Sampling, Verdict
+from gen.core import Candidate, Completion, Grown, Message, Request, Rollout, Sample, Sampling, Verdict, replace
 from gen.errors import RecipeError
 from gen.loop import GATE
 from gen.loops._common import checked, table, unfinished

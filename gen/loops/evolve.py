@@ -16,14 +16,14 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
 from gen import text
 from gen.catalog import component
-from gen.core import Candidate, Completion, Grown, Request, Rollout, Sample, Verdict, child
+from gen.core import Candidate, Completion, Grown, Request, Rollout, Sample, Verdict, child, replace
 from gen.errors import ParseError, PromptError, RecipeError, nearest
 from gen.fences import blocks, prose, python_error, python_of
 from gen.loop import GATE, MEASURED

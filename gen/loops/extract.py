@@ -14,7 +14,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from msgspec import Meta
@@ -22,7 +22,7 @@ from msgspec import Meta
 from gen import text
 from gen.blocks import sentences
 from gen.catalog import component
-from gen.core import Candidate, Completion, Grown, Rollout, Sample, Verdict, child, derive_seed
+from gen.core import Candidate, Completion, Grown, Rollout, Sample, Verdict, child, derive_seed, replace
 from gen.errors import RecipeError
 from gen.loop import GATE, Document
 from gen.loops._common import checked, unfinished

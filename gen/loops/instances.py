@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from gen import text
 from gen.catalog import component
-from gen.core import Candidate, Completion, Grown, Request, Rollout, Sample, Verdict, child, derive_seed
+from gen.core import Candidate, Completion, Grown, Request, Rollout, Sample, Verdict, child, derive_seed, replace
 from gen.errors import ParseError, PromptError, RecipeError
 from gen.loops import _official, _pairs
 from gen.loops._common import ask, checked, unfinished

@@ -10,13 +10,13 @@ itself, not the whole conversation; `max_refines` counts rewrites, and no feedba
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
 from gen.catalog import component
-from gen.core import Candidate, Completion, Grown, Request, Rollout, Sample, child
+from gen.core import Candidate, Completion, Grown, Request, Rollout, Sample, child, replace
 from gen.errors import ParseError, PromptError, RecipeError, nearest
 from gen.loop import RULES
 from gen.loops._common import ask, checked

@@ -12,14 +12,14 @@ gives the right answer away is asked for again; a revision that came to nothing 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
 from gen import text
 from gen.catalog import component
-from gen.core import Candidate, Completion, Grown, Request, Rollout, Sample, child
+from gen.core import Candidate, Completion, Grown, Request, Rollout, Sample, child, replace
 from gen.errors import ParseError
 from gen.loop import RULES
 from gen.loops._chain import Link, gives_away, read_critique, render

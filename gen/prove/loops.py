@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
-from gen.core import Sample
+from gen.core import Sample, replace
 from gen.pool import Pool
 from gen.prove.inputs import Inputs
 from gen.prove.made import Config, Cost, Made, cost_of, cost_of_replies, made

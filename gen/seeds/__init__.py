@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from gen.core import Lineage, Sample
+from gen.core import Lineage, Sample, replace
 from gen.errors import InputError
 from gen.seeds.chat import Turn
 from gen.seeds.files import KINDS

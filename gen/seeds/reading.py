@@ -8,11 +8,11 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gen.core import Sample, digest
+from gen.core import Sample, digest, replace
 from gen.errors import InputError
 from gen.loop import Document
 from gen.seeds import MAX_LINE, SeedFile

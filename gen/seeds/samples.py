@@ -7,10 +7,10 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from gen.core import Lineage, Message, Sample, seed_id
+from gen.core import Lineage, Message, Sample, replace, seed_id
 from gen.errors import InputError, nearest
 from gen.seeds.chat import Turn, chosen, exchanges
 from gen.text import says_no_input

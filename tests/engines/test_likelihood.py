@@ -2,12 +2,11 @@
 
 import asyncio
 import math
-from dataclasses import replace
 
 import pytest
 import tiny_models
 
-from gen.core import Likelihood, Message, Scoring
+from gen.core import Likelihood, Message, Scoring, replace
 from gen.engines.likelihood import fault, fit, put_before, told
 from gen.engines.local import Local
 from gen.engines.reasoning import closing

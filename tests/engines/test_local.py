@@ -7,12 +7,11 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gen.core import Message, Request, Sampling
+from gen.core import Message, Request, Sampling, replace
 from gen.engines import local as module
 from gen.engines import logprobs, sampling
 from gen.engines.local import Local

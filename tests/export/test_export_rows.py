@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
-from gen.core import Lineage, Message, Sample
+from gen.core import Lineage, Message, Sample, replace
 from gen.export.rows import Form, Unfit, dataset_row, flipped, line, weights
 
 SEED = Sample("s", "Add", Lineage("s"), input="1 2", response="3", meta={"license": "MIT", "path": "/home/ada"})

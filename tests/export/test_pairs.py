@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
-from gen.core import KEEP, Candidate, Lineage, Message, Sample, Verdict
+from gen.core import KEEP, Candidate, Lineage, Message, Sample, Verdict, replace
 from gen.errors import UserError
 from gen.export.pairs import ANSWER, pairs
 from gen.export.rows import Form

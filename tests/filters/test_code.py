@@ -2,12 +2,11 @@
 
 import gzip
 import json
-from dataclasses import replace
 
 import pytest
 
 from filters.rules.code import Code
-from gen.core import Lineage, Sample
+from gen.core import Lineage, Sample, replace
 from gen.text import asks_for_code, find_solution
 
 TASK = "Write a Python function that doubles a number."

@@ -3,7 +3,6 @@ rewrite does. The default gate must let them live."""
 
 import json
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from filters.rules.refusal import Refusal
 from filters.rules.repetition import Repetition
 from filters.rules.script import Script
 from filters.rules.truncation import Truncation
-from gen.core import Lineage, Sample
+from gen.core import Lineage, Sample, replace
 
 ROOT = Path(__file__).parents[2].resolve() / "../shared/data/followbench"
 PLAIN = {"en": "Here is an answer that meets every one of these demands.", "zh": "这是一个满足所有这些要求的回答。"}

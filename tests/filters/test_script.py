@@ -1,9 +1,9 @@
-from dataclasses import replace
+
 
 import pytest
 
 from filters.rules.script import Script
-from gen.core import Lineage, Message, Sample
+from gen.core import Lineage, Message, Sample, replace
 from gen.errors import RecipeError
 
 ENGLISH = "The river rises in the mountains and flows north to the sea."

@@ -7,7 +7,7 @@ import random
 from kit import Target
 from shapes import Take
 
-from gen import fences, remarks, text, verb_noun
+from gen import fences, remarks, repeats, text, verb_noun
 from gen.core import Completion
 from gen.errors import ParseError
 from gen.export.redact import Redaction
@@ -39,7 +39,6 @@ def texts(data: bytes) -> None:
             "is_prose",
             "find_tag",
             "has_open_fence",
-            "find_loop",
             "dangles",
             "asks_for_code",
             "find_solution",
@@ -48,7 +47,8 @@ def texts(data: bytes) -> None:
         for name in ("find_refusal", "find_evasion", "find_leak", "find_pointer"):
             found = getattr(text, name)(told)
             assert found is None or isinstance(found, str)
-        assert 0 <= text.repetition(told) <= 1
+        assert 0 <= repeats.repetition(told) <= 1
+        repeats.find_loop(told)
         assert text.count_words(told) >= 0
         text.normalise(told)
         assert not text.lost_fences(told, told)
@@ -138,7 +138,7 @@ def worlds(data: bytes) -> None:
 
 
 TARGETS = (
-    Target("model.texts", texts, ("gen.text", "gen.fences", "gen.remarks", "gen.verb_noun"), PROSE, 40_000),
+    Target("model.texts", texts, ("gen.text", "gen.repeats", "gen.fences", "gen.remarks", "gen.verb_noun"), PROSE, 40_000),
     Target("model.secrets", secrets, ("gen.export.redact",), PROSE, 60_000),
     Target(
         "model.lists",

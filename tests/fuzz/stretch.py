@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
-from gen import blocks, fences, prompts, remarks, segments, text, verb_noun  # noqa: E402
+from gen import blocks, fences, prompts, remarks, repeats, segments, text, verb_noun  # noqa: E402
 from gen.core import Completion  # noqa: E402
 from gen.engines import reasoning, watchdog, wire  # noqa: E402
 from gen.errors import GenError  # noqa: E402
@@ -27,7 +27,7 @@ from gen.loops._trials import fault_of_feedback  # noqa: E402
 from gen.seeds import chat  # noqa: E402
 from gen.world import task as world  # noqa: E402
 
-TEXTS = "count_words normalise is_hollow says_sorry says_no_input spoken_scripts named_scripts is_prose find_refusal find_leak find_pointer find_evasion find_tag has_open_fence repetition find_loop dangles asks_for_code find_solution scripts_of_language"
+TEXTS = "count_words normalise is_hollow says_sorry says_no_input spoken_scripts named_scripts is_prose find_refusal find_leak find_pointer find_evasion find_tag has_open_fence dangles asks_for_code find_solution scripts_of_language"
 
 
 def _document(said: str) -> Document:
@@ -42,6 +42,7 @@ READERS: dict[str, Callable[[str], object]] = {
     **{f"text.{name}": getattr(text, name) for name in TEXTS.split()},
     "text.lost_fences": lambda s: text.lost_fences(s, s), "text.find_word": lambda s: text.find_word(s, ("foo", "甲")),
     "fences.blocks": fences.blocks, "fences.prose": fences.prose, "fences.python_of": fences.python_of, "fences.python_error": fences.python_error,
+    "repetition": repeats.repetition, "find_loop": repeats.find_loop,
     "remarks.strip": remarks.strip_remarks, "remarks.find": remarks.find_remark, "verb_noun": verb_noun.pair,
     "blocks": blocks.blocks, "sentences": lambda s: [*blocks.sentences(s)], "windows": lambda s: [*segments.windows(_document(s), 300)],
     "segments": lambda s: [*segments.segments(_document(s), min_chars=10, max_chars=300)],

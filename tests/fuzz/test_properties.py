@@ -4,11 +4,12 @@ import contextlib
 import csv
 import io
 import json
+import re
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gen import fences, text
+from gen import fences, repeats, text
 from gen import recipe as recipes
 from gen.codec import clean, decode, encode
 from gen.core import Completion
@@ -147,4 +148,35 @@ def test_a_recipe_means_the_same_when_it_is_written_down(tmp_path, rounds, seed,
 def test_keys_of_duplicates_and_fences_hold_for_any_text(said):
     assert text.normalise(said) == text.normalise(f" {said.upper().lower()} ") or not said.isascii()
     assert len(fences.prose(said)) <= len(said) + 1
-    assert 0 <= text.repetition(said * 9) <= 1
+    assert 0 <= repeats.repetition(said * 9) <= 1
+
+
+FEW = st.lists(st.sampled_from(["a", "b", "c7", "D", "the", "-", "甲", "ｆｕｌｌ", "İ", "\n", "x" * 50]), max_size=90).map(" ".join)
+"""Texts of few words, which say much again."""
+
+
+@some
+@given(FEW | ANY, st.integers(0, 9), st.integers(0, 99))
+def test_what_is_told_without_counting_is_what_counting_tells(said, fewest, more):
+    assert text.has_words(said, fewest, fewest + more) == (fewest <= text.count_words(said) <= fewest + more)
+    assert text.without_code(said) == text._FENCE.sub("\n", said)
+    if said.isascii():
+        assert text.rouge_tokens(said) == re.findall("[a-z0-9]+", said.lower())
+        assert text.dominant_script(said) == next(iter(text.script_weights(said)), None)
+
+
+@some
+@given(FEW | ANY)
+def test_repeated_n_grams_are_those_that_a_search_finds(said):
+    tokens = text.rouge_tokens(said)
+    n = 16 if 2 * len(text.cjk().findall(said)) > len(tokens) else 8
+    grams = [tuple(tokens[at : at + n]) for at in range(len(tokens) - n + 1)]
+    again = {at + i for at, gram in enumerate(grams) if gram in grams[:at] for i in range(n)}
+    assert repeats.repetition(said) == (len(again) / len(tokens) if len(tokens) >= 50 else 0.0)
+
+
+@some
+@given(st.sampled_from("ab!-甲"), st.integers(30, 80), FEW)
+def test_a_run_of_one_letter_is_found_wherever_it_begins(letter, times, before):
+    said = f"{before} {letter * times}."
+    assert bool(text.pattern("run").search(said)) == (repeats.find_loop(said, [*"abcdefg"]) is not None)

@@ -3,11 +3,10 @@
 import random
 import re
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 
-from gen.core import Completion, Lineage, Message, Sample
+from gen.core import Completion, Lineage, Message, Sample, replace
 from gen.errors import PromptError, RecipeError
 from gen.loops._abreast import abreast, metered
 from gen.loops._auto_evol import AutoEvol

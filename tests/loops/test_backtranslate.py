@@ -3,14 +3,13 @@
 import gzip
 import json
 from collections import Counter
-from dataclasses import replace
 from itertools import islice, pairwise
 
 import pytest
 from dialogue import hold
 
 from filters.rules.rating import Rating
-from gen.core import Completion, Lineage, Message, Sample, place
+from gen.core import Completion, Lineage, Message, Sample, place, replace
 from gen.errors import RecipeError
 from gen.loop import GATE, RULES, Document
 from gen.loops.backtranslate import Backtranslate

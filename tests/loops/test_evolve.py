@@ -2,11 +2,10 @@
 
 import random
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 
-from gen.core import Completion, Lineage, Message, Sample, Verdict
+from gen.core import Completion, Lineage, Message, Sample, Verdict, replace
 from gen.errors import RecipeError
 from gen.loops._method import as_prompt
 from gen.loops.evolve import OPERATIONS, Evolve

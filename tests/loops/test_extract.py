@@ -2,13 +2,12 @@
 
 import math
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from dialogue import hold
 
 from filters.scores.ifd import Ifd
-from gen.core import Completion, Likelihood, Lineage, Sample, Score
+from gen.core import Completion, Likelihood, Lineage, Sample, Score, replace
 from gen.errors import RecipeError
 from gen.loop import GATE, Document
 from gen.loops.extract import Extract, locate

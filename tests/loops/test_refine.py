@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from dataclasses import replace
 
 import dialogue
 import pytest
 
-from gen.core import KEEP, Candidate, Completion, Lineage, Message, Sample, Verdict
+from gen.core import KEEP, Candidate, Completion, Lineage, Message, Sample, Verdict, replace
 from gen.errors import ParseError, PromptError, RecipeError
 from gen.loops._notes import read_scores
 from gen.loops.refine import Refine

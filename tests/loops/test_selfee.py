@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import replace
 
 import dialogue
 import pytest
 
-from gen.core import Completion, Lineage, Message, Sample
+from gen.core import Completion, Lineage, Message, Sample, replace
 from gen.errors import ParseError
 from gen.loops._chain import gives_away, parse, read_critique, read_verdict, render
 from gen.loops.selfee import SelFee

@@ -6,12 +6,11 @@ import json
 import os
 import tempfile
 import tracemalloc
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gen.core import Lineage, Message, Sample, seed_id
+from gen.core import Lineage, Message, Sample, replace, seed_id
 from gen.errors import InputError
 from gen.export.write import write_dataset
 from gen.seeds import BadRow, Noted, read_against, read_seeds
