@@ -51,6 +51,7 @@ class Gate:
         self.scorers = {name: f for name, f in named.items() if hasattr(f, "score")}
         self.encoded = {name: f for name, f in named.items() if hasattr(f, "text") and hasattr(f, "open")}
         self.indexes = {name: f.open() for name, f in named.items() if hasattr(f, "open")}
+        self._preparing = {name: index.expect for name, index in self.indexes.items() if hasattr(index, "expect")}
         for filter in filters:
             if hasattr(filter, "require"):  # what this machine must have, found out before the first question
                 filter.require()
@@ -83,11 +84,13 @@ class Gate:
         return self._early[sample.id]
 
     def expect(self, coming: Iterable[tuple[Sample, Facts]]) -> None:
-        """What is judged next, so that indexes of vectors can compare it in one go; changes no verdict."""
-        found = [*coming] if self.encoded else []
-        for name in self.encoded:
-            pairs = [(sample, v) for sample, facts in found if (v := facts.vectors.get(name)) is not None]
-            self.indexes[name].expect(pairs)
+        """What is judged next, so that indexes can prepare for it in one go; changes no verdict."""
+        found = [*coming] if self._preparing else []
+        for name, expect in self._preparing.items():
+            if name in self.encoded:
+                expect([(sample, v) for sample, facts in found if (v := facts.vectors.get(name)) is not None])
+            else:
+                expect([sample for sample, _ in found])
 
     def judge(self, sample: Sample, facts: Facts = NOTHING) -> Verdict:
         """The first verdict that drops the sample, or KEEP. Raises GenError when a filter's own code fails."""

@@ -2,28 +2,24 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from hashlib import blake2b
-from itertools import repeat
-from typing import Annotated, Any, Literal
+from itertools import pairwise, repeat
+from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
+from filters.dedup._grams import sorted_grams, spaced
 from gen.catalog import component
 from gen.core import Sample, Verdict
-from gen.text import rouge_tokens
 
 MANY = 16
 """Texts that may be listed under one n-gram before it counts as common; four times as many for each time it did."""
-WORDS = 1 << 18
-"""Words whose hashes are remembered."""
-BASE = 0x9E3779B97F4A7C17
-"""Of the polynomial that hashes an n-gram: odd, so that powers of it can be divided by, and BASE - 1 is twice an odd
-number, so that the order of two words tells in 63 bits."""
+PART = 1 << 18
+"""Bytes of expected texts that are hashed in one go; a text is never divided."""
 SLACK = 1e-6
 """More than what floats can be off, and less than one n-gram."""
+KEPT = Verdict(True, by="jaccard")
 
 
 @component("jaccard", source="arXiv 2107.06499, section 4.2, with exact similarities in place of MinHash estimates")
@@ -53,14 +49,14 @@ class Jaccard:
         return "\n".join([*asked, sample.response or ""] if self.column == "all" else asked)
 
 
-class Words(dict[str, int]):
-    """64-bit hashes of words, made when first asked for, of each word alone: it matters not which came before."""
+class Grams(NamedTuple):
+    """The n-grams of a sample."""
 
-    def __missing__(self, word: str) -> int:
-        if len(self) >= WORDS:
-            self.clear()
-        self[word] = int.from_bytes(blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
-        return self[word]
+    sample: Sample
+    all: bytes
+    """Their hashes, distinct, sorted, of 8 bytes each."""
+    first: list[int]
+    """The first of them: as many as find it, if none is common."""
 
 
 @dataclass(slots=True)
@@ -69,11 +65,10 @@ class JaccardIndex:
     sets x and y are as like as t, the first |x| - ceil(t |x|) + 1 of x and as many of y have one in common. Only these
     are listed, and whoever is listed under one of them is compared as a whole. The order is that of the hashes, but
     what many texts have comes last: an n-gram whose list grows too long is moved back, and the texts of its list go to
-    the next n-gram of theirs, so that lists stay short whatever the texts repeat. n-grams are compared by 64-bit
+    the next n-gram of theirs, so that lists stay short whatever the texts repeat. n-grams are compared by 60-bit
     hashes."""
 
     params: Jaccard
-    words: Words = field(default_factory=Words)
     sets: list[bytes] = field(default_factory=list)
     """Of each admitted text its hashes, sorted."""
     sizes: array[int] = field(default_factory=lambda: array("i"))
@@ -83,125 +78,125 @@ class JaccardIndex:
     """Of an n-gram the texts that have it among their first: one number, or several."""
     moved: dict[int, int] = field(default_factory=dict)
     """How often a common n-gram was moved back."""
-    last: tuple[Sample, Any] | None = None
-    """The sample hashed last: what is judged is often admitted next."""
+    expected: dict[str, Grams] = field(default_factory=dict)
+    """By id of the sample, what is hashed already; what is judged is often admitted next."""
 
     def judge(self, sample: Sample) -> Verdict:
-        own_S = self._hashes(sample)
-        found = self._candidates(own_S, sample.lineage.root)
-        best, number = self._nearest(own_S, found) if found else (0.0, 0)
+        own = self._grams(sample)
+        found = self._candidates(own, sample.lineage.root)
+        best, number = self._nearest(own.all, found) if found else (0.0, 0)
         if best < self.params.threshold:
-            return Verdict(True, by="jaccard")
+            return KEPT
         return Verdict(False, "near_duplicate", "jaccard", best, self.ids[number])
 
     def admit(self, sample: Sample) -> None:
-        own_S, number = self._hashes(sample), len(self.ids)
-        if not len(own_S):
+        own, number = self._grams(sample), len(self.ids)
+        if not own.all:
             return
-        self.sets.append(own_S.tobytes())
-        self.sizes.append(len(own_S))
+        self.sets.append(own.all)
+        self.sizes.append(len(own.all) // 8)
         self.roots.append(sample.lineage.root)
         self.ids.append(sample.id)
-        crowded = self._list(zip(self._first(own_S), repeat(number)))
+        crowded = self._list(zip(self._first(own), repeat(number)))
         while crowded:
             crowded += self._list(self._move_back(crowded.pop()))
+
+    def expect(self, coming: Iterable[Sample]) -> None:
+        """What is judged next, hashed in one go; changes no verdict."""
+        self.expected = {}
+        part: list[tuple[Sample, bytes]] = []
+        size = 0
+        for sample in coming:
+            part.append((sample, spaced(self.params.compared(sample))))
+            size += len(part[-1][1])
+            if size >= PART:
+                self._hash(part)
+                part, size = [], 0
+        if part:
+            self._hash(part)
+
+    def _grams(self, sample: Sample) -> Grams:
+        known = self.expected.get(sample.id)
+        if not known or known.sample is not sample:
+            self.expect([sample])
+            known = self.expected[sample.id]
+        return known
+
+    def _hash(self, coming: Sequence[tuple[Sample, bytes]]) -> None:
+        """Put the n-grams of samples into `expected`, given their texts."""
+        hash_G, starts = sorted_grams([text for _, text in coming], self.params.n)
+        for (sample, _), (start, end) in zip(coming, pairwise(starts), strict=True):
+            own_S = hash_G[start:end]
+            first = own_S[: end - start - self._lacking(end - start)].tolist()
+            self.expected[sample.id] = Grams(sample, own_S.tobytes(), first)
 
     def _list(self, pairs: Iterable[tuple[int, int]]) -> list[int]:
         """Put texts under n-grams; those under which there are too many now."""
         crowded, lists = [], self.lists
         for gram, number in pairs:
             found = lists.setdefault(gram, number)
+            if found == number:
+                continue
             if isinstance(found, list):
                 found.append(number)
                 if len(found) > MANY << 2 * self.moved.get(gram, 0):
                     crowded.append(gram)
-            elif found != number:
+            else:
                 lists[gram] = [found, number]
         return crowded
 
     def _move_back(self, gram: int) -> Iterator[tuple[int, int]]:
         """Take an n-gram for more common than before. Under which n-gram each text of its list is found instead: the
         next in the order, or the same where it is still among the first."""
-        import numpy as np
-
         numbers = self.lists.get(gram)
         if isinstance(numbers, list) and len(numbers) > MANY << 2 * self.moved.get(gram, 0):
             del self.lists[gram]
             self.moved[gram] = self.moved.get(gram, 0) + 1
             for number in numbers:
-                first = self._first(np.frombuffer(self.sets[number], np.uint64))
+                first = self._rarest(self.sets[number])
                 yield (gram if gram in first else first[-1]), number
 
-    def _first(self, own_S: Any) -> list[int]:
+    def _first(self, own: Grams) -> list[int]:
         """The n-grams by which a set is found: the first in the order, so many that no set is like it without one."""
-        size = len(own_S) - math.ceil(self.params.threshold * len(own_S) - SLACK) + 1
-        first: list[int] = own_S[:size].tolist()
-        if self.moved.keys().isdisjoint(first):
-            return first
-        grams, moved = own_S.tolist(), self.moved
+        return own.first if self.moved.keys().isdisjoint(own.first) else self._rarest(own.all)
+
+    def _rarest(self, own: bytes) -> list[int]:
+        """The first n-grams of a set that has common ones."""
+        grams, moved = array("Q", own), self.moved
+        size = len(grams) - self._lacking(len(grams))
         rare = [gram for gram in grams if gram not in moved]
         if len(rare) < size:
             rare += sorted((gram for gram in grams if gram in moved), key=lambda gram: (moved[gram], gram))
         return rare[:size]
 
-    def _candidates(self, own_S: Any, family: str) -> list[int]:
-        """The texts of other families that may be as like as the threshold, in order of admission."""
-        size, sizes, lists = len(own_S), self.sizes, self.lists
-        before: dict[int, int] = {}
-        """Of each text found: how many n-grams of the own set come before the first shared one."""
-        for at, gram in enumerate(self._first(own_S) if size else ()):
-            if (found := lists.get(gram)) is not None:
-                for number in found if isinstance(found, list) else (found,):
-                    before.setdefault(number, at)
-        # like t at least: shared / (|x| + |y| - shared) >= t
-        share = self.params.threshold / (1 + self.params.threshold)
-        near = [n for n, at in before.items() if min(size - at, sizes[n]) >= share * (size + sizes[n]) - SLACK]
-        return sorted(number for number in near if self.roots[number] != family)
+    def _lacking(self, size: int) -> int:
+        """How many n-grams of a set come after its first; fewer than any set shares with it that is like it."""
+        return math.ceil(self.params.threshold * size - SLACK) - 1
 
-    def _nearest(self, own_S: Any, numbers: list[int]) -> tuple[float, int]:
+    def _candidates(self, own: Grams, family: str) -> list[int]:
+        """The texts of other families that may be as like as the threshold, in order of admission. As x and y share s
+        n-grams in all, their first have s - |x| + (first of x) in common or more, or as many by y: of the two, what
+        the one with the earlier end of its first lacks is all that can be missed."""
+        shared: dict[int, int] = {}
+        """Of each text found: how many n-grams are among the first of both."""
+        for gram in self.lists.keys() & self._first(own):
+            found = self.lists[gram]
+            for number in found if isinstance(found, list) else (found,):
+                shared[number] = shared.get(number, 0) + 1
+        size, sizes, near = len(own.all) // 8, self.sizes, []
+        for number, count in shared.items():
+            small, large = sorted((size, sizes[number]))
+            # like t at least: shared / (|x| + |y| - shared) >= t
+            least = self.params.threshold / (1 + self.params.threshold) * (small + large) - SLACK
+            if small >= least and count >= least - self._lacking(large) and self.roots[number] != family:
+                near.append(number)
+        return sorted(near)
+
+    def _nearest(self, own: bytes, numbers: list[int]) -> tuple[float, int]:
         """The largest similarity of a set with those of these texts, and the first text that reaches it."""
-        import numpy as np
-
-        theirs_T = np.frombuffer(b"".join([self.sets[number] for number in numbers]), np.uint64)
-        size_N = np.array([self.sizes[number] for number in numbers])
-        at_T = np.searchsorted(own_S, theirs_T)
-        at_T[at_T == len(own_S)] = 0
-        shared_N = np.add.reduceat(own_S[at_T] == theirs_T, np.cumsum(size_N) - size_N, dtype=np.int64)
-        like_N = shared_N / (len(own_S) + size_N - shared_N)
-        best = int(like_N.argmax())
-        return float(like_N[best]), numbers[best]
-
-    def _hashes(self, sample: Sample) -> Any:
-        """The distinct n-grams of a sample as sorted numbers: of the words w_i to w_i+n-1 the sum of hash(w_i+k) BASE^k
-        modulo 2^64, from running sums of hash(w_i) BASE^i."""
-        import numpy as np
-
-        if self.last and self.last[0] is sample:
-            return self.last[1]
-        words = rouge_tokens(self.params.compared(sample))
-        n, size = min(self.params.n, len(words)), len(words)
-        power_W, inverse_W = _powers(size.bit_length())
-        sum_W = np.fromiter(map(self.words.__getitem__, words), np.uint64, size)
-        sum_W *= power_W[:size]
-        sum_W = sum_W.cumsum()
-        hash_S = sum_W[max(n - 1, 0) :].copy()
-        if len(hash_S) > 1:
-            hash_S[1:] -= sum_W[:-n]
-            hash_S *= inverse_W[: len(hash_S)]
-            hash_S.sort()
-            new_S = hash_S[1:] != hash_S[:-1]
-            if np.count_nonzero(new_S) < len(new_S):
-                hash_S = np.concatenate([hash_S[:1], hash_S[1:][new_S]])
-        self.last = sample, hash_S
-        return hash_S
-
-
-@cache
-def _powers(bits: int) -> tuple[Any, Any]:
-    """The first 2^bits powers of BASE and of its inverse, modulo 2^64."""
-    import numpy as np
-
-    factors = [np.full(1 << bits, base, np.uint64) for base in (BASE, pow(BASE, -1, 1 << 64))]
-    for factor_W in factors:
-        factor_W[0] = 1
-    return factors[0].cumprod(), factors[1].cumprod()
+        own_S, best = set(array("Q", own)), (0.0, 0)
+        for number in numbers:
+            shared = len(own_S.intersection(array("Q", self.sets[number])))
+            like = shared / (len(own_S) + self.sizes[number] - shared)
+            best = (like, number) if like > best[0] else best
+        return best
