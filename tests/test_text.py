@@ -1,8 +1,10 @@
 """What text rules say, row by row. A row that looks odd is a decision; the docstrings give reasons."""
 
 import random
+import re
 import subprocess
 import sys
+import unicodedata
 
 import pytest
 
@@ -184,6 +186,15 @@ def test_tokens_are_words_and_single_cjk_characters(written, unicode, ascii):
     assert text.rouge_tokens(written, "ascii") == ascii
 
 
+def test_tokens_are_what_the_expressions_find():
+    signs = "abZ09 _.,'\n\x00\x1f\x7f\x85\u00a0\u2028’—“ßİΣσſ用写ー한é\u0301\u0303\u0338\u093f\u0939²½ﬁ\ud800\U0001f600"
+    for seed in range(4000):
+        written = "".join(random.Random(seed).choices(signs[: (13, 20, None)[seed % 3]], k=seed % 40))
+        low = unicodedata.normalize("NFKC", written).lower()
+        assert text.rouge_tokens(written) == text._unicode_token()[0].findall(low), ascii(written)
+        assert text.rouge_tokens(written, "ascii") == re.findall("[a-z0-9]+", written.lower())
+
+
 @pytest.mark.parametrize(
     ("written", "words"),
     [
@@ -234,8 +245,12 @@ def test_letters_of_mixed_texts_are_counted_as_by_looking_at_each():
         written = "".join(rng.choice("ab Zé中かж`\n—’1日한\ud800~") for _ in range(rng.randrange(60)))
         outside = text._FENCE.sub("\n", written)
         latin = sum(c in "abZé" for c in outside)
-        others = {"han": 3 * sum(c in "中日" for c in outside), "kana": 3 * outside.count("か"),
-                  "hangul": 2 * outside.count("한"), "cyrillic": outside.count("ж")}
+        others = {
+            "han": 3 * sum(c in "中日" for c in outside),
+            "kana": 3 * outside.count("か"),
+            "hangul": 2 * outside.count("한"),
+            "cyrillic": outside.count("ж"),
+        }
         if 5 * others["kana"] >= others["han"]:
             others["kana"] += others.pop("han")
         assert text.script_weights(written) == {k: n for k, n in {"latin": latin, **others}.items() if n}

@@ -7,10 +7,6 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Any
 
-from gen.text import rouge_tokens
-
-TOKENS = bytes(n if chr(n).isalnum() else 32 for n in range(128)).lower() + bytes(128)
-"""ASCII with small letters, and a blank for what is in no token."""
 BLANK = ord(" ")
 BASE = 0x9E3779B97F4A7C17
 """Of the polynomials that hash a word and an n-gram: odd, so that powers of it can be divided by, and BASE - 1 is twice
@@ -21,17 +17,10 @@ SPARE = 4
 """Lowest bits of a hash that are left out: a number of 60 bits takes a third less memory than one of 64."""
 
 
-def spaced(text: str) -> bytes:
-    """The tokens of a text (`rouge_tokens`) in UTF-8, with blanks between them."""
-    if text.isascii():
-        return text.encode("ascii").translate(TOKENS)
-    return " ".join(rouge_tokens(text)).encode("utf-8", "surrogatepass")
-
-
 def sorted_grams(texts: Sequence[bytes], n: int) -> tuple[Any, list[int]]:
-    """Of texts, given as by `spaced`: the distinct n-grams of words, each text's sorted, one text's after the other's,
-    and where each text's begin, with the end of all. A text of fewer than n words is one n-gram. Of the words w_i to
-    w_i+n-1 it is the sum of hash(w_i+k) BASE^k modulo 2^64, without its lowest bits."""
+    """Of texts, given as by `gen.text.spaced_tokens`: the distinct n-grams of words, each text's sorted, one text's
+    after the other's, and where each text's begin, with the end of all. A text of fewer than n words is one n-gram. Of
+    the words w_i to w_i+n-1 it is the sum of hash(w_i+k) BASE^k modulo 2^64, without its lowest bits."""
     import numpy as np
 
     hash_W, first_N = _hashed_words(texts)

@@ -9,9 +9,10 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
-from filters.dedup._grams import sorted_grams, spaced
+from filters.dedup._grams import sorted_grams
 from gen.catalog import component
 from gen.core import Sample, Verdict
+from gen.text import spaced_tokens
 
 MANY = 16
 """Texts that may be listed under one n-gram before it counts as common; four times as many for each time it did."""
@@ -107,7 +108,7 @@ class JaccardIndex:
         part: list[tuple[Sample, bytes]] = []
         size = 0
         for sample in coming:
-            part.append((sample, spaced(self.params.compared(sample))))
+            part.append((sample, spaced_tokens(self.params.compared(sample))))
             size += len(part[-1][1])
             if size >= PART:
                 self._hash(part)
