@@ -14,7 +14,7 @@ from gen.assess import Assessor, Record
 from gen.core import Sample, replace
 from gen.errors import GenError
 from gen.flow import Flow
-from gen.gate import Admission, Gate
+from gen.gate import NOTHING, Admission, Gate
 from gen.material import Material
 from gen.plan import Recipe
 from gen.pool import Pool, of_stage
@@ -112,6 +112,7 @@ async def _admit_known(run: Run, against: Iterable[Sample]) -> None:
     known = itertools.chain(against, await _all_seeds(run) if run.draws else ())
     while not run.why and (block := list(itertools.islice(known, 512))):
         await together(*map(run.assessor.embed, block))
+        run.admission.gate.expect((sample, NOTHING) for sample in block)
         for sample in block:
             run.admission.gate.admit(sample, run.admission.recall.vectors(sample))
     run.admission.restore(run.pool, given=run.draws)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple
 
 from gen.core import KEEP, Sample, Score, Vector, Verdict, replace
@@ -84,7 +85,7 @@ class Gate:
         return self._early[sample.id]
 
     def expect(self, coming: Iterable[tuple[Sample, Facts]]) -> None:
-        """What is judged next, so that indexes can prepare for it in one go; changes no verdict."""
+        """What is judged or admitted next, so that indexes can prepare for it in one go; changes no verdict."""
         found = [*coming] if self._preparing else []
         for name, expect in self._preparing.items():
             if name in self.encoded:
@@ -175,12 +176,15 @@ class Admission:
 
     def remember(self, pool: Pool) -> None:
         """Admit what an earlier process kept, and tell of it; once, and unless it is told to leave it (`hurry`)."""
-        for sample in pool.kept(self.run, self.stage) if self.behind else ():
-            if self.hurry:
-                return
-            if not self._knows_given or sample.lineage.round:
-                self.gate.admit(sample, self.recall.vectors(sample))
-            self._tell([sample])
+        kept = pool.kept(self.run, self.stage) if self.behind else iter(())
+        while block := [*islice(kept, BATCH)]:
+            self.gate.expect((sample, NOTHING) for sample in block)
+            for sample in block:
+                if self.hurry:
+                    return
+                if not self._knows_given or sample.lineage.round:
+                    self.gate.admit(sample, self.recall.vectors(sample))
+                self._tell([sample])
         self.behind = False
 
     def _tell(self, kept: Iterable[Sample]) -> None:

@@ -175,22 +175,27 @@ class JaccardIndex:
         return math.ceil(self.params.threshold * size - SLACK) - 1
 
     def _candidates(self, own: Grams, family: str) -> list[int]:
-        """The texts of other families that may be as like as the threshold, in order of admission. As x and y share s
-        n-grams in all, their first have s - |x| + (first of x) in common or more, or as many by y: of the two, what
-        the one with the earlier end of its first lacks is all that can be missed."""
+        """The texts of other families that may be as like as the threshold, in order of admission. If x and y share s
+        n-grams, and the first of x end before those of y, then so many are among the first of both as s is more than
+        what comes after the first of x; and the other way round."""
         shared: dict[int, int] = {}
         """Of each text found: how many n-grams are among the first of both."""
         for gram in self.lists.keys() & self._first(own):
             found = self.lists[gram]
             for number in found if isinstance(found, list) else (found,):
                 shared[number] = shared.get(number, 0) + 1
-        size, sizes, near = len(own.all) // 8, self.sizes, []
+        if not shared:
+            return []
+        near, sizes, t, size = [], self.sizes, self.params.threshold, len(own.all) // 8
+        smallest, largest = t * size - SLACK, (size + SLACK) / t
+        # like t at least: s / (|x| + |y| - s) >= t
+        share = t / (1 + t)
         for number, count in shared.items():
-            small, large = sorted((size, sizes[number]))
-            # like t at least: shared / (|x| + |y| - shared) >= t
-            least = self.params.threshold / (1 + self.params.threshold) * (small + large) - SLACK
-            if small >= least and count >= least - self._lacking(large) and self.roots[number] != family:
-                near.append(number)
+            theirs = sizes[number]
+            if smallest <= theirs <= largest:
+                least = share * (size + theirs) - SLACK - self._lacking(max(size, theirs))
+                if count >= least and self.roots[number] != family:
+                    near.append(number)
         return sorted(near)
 
     def _nearest(self, own: bytes, numbers: list[int]) -> tuple[float, int]:
