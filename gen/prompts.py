@@ -292,7 +292,7 @@ def _check_names(path: Path, where: str, table: Mapping[str, Any], kind: type[An
     hints = get_type_hints(kind)
     for key, value in table.items():
         if key not in hints:
-            raise PromptError(f"{path}, {where}: unknown key {key!r}; {nearest(key, hints)}")
+            raise PromptError(f"{path}, {where}: unknown key {key[:100]!r}; {nearest(key, hints)}")
         if get_origin(hints[key]) is Literal and isinstance(value, str) and value not in get_args(hints[key]):
             raise PromptError(f"{path}, {where}: {key} = {value!r}; {nearest(value, get_args(hints[key]))}")
         if hints[key] in (Reply, Sampling) and isinstance(value, dict):

@@ -151,7 +151,7 @@ def _chain(table: Mapping[str, Any], where: str) -> Recipe:
         place, loop = f"{where}, stage {number}", str(stage.get("loop", "evolve"))
         for key in stage:
             if key not in (*STAGE_KEYS, loop):
-                raise RecipeError(f"{place}: unknown key {key!r}; {nearest(key, (*STAGE_KEYS, loop))}")
+                raise RecipeError(f"{place}: unknown key {key[:100]!r}; {nearest(key, (*STAGE_KEYS, loop))}")
         own = {k: v for k, v in stage.items() if k not in ("target", "roles")}
         last = number == len(given) and "target" not in stage
         target = above.get("budget", {}).get("target") if last else stage.get("target")
@@ -205,7 +205,7 @@ def _make(cls: type[Any], table: Mapping[str, Any], where: str, **extra: Any) ->
     known, checked = {p.name: p for p in catalog.parameters(cls)}, {}
     for key, value in table.items():
         if key not in known:
-            raise RecipeError(f"{where}: unknown key {key!r}; {nearest(key, known)}")
+            raise RecipeError(f"{where}: unknown key {key[:100]!r}; {nearest(key, known)}")
         try:
             checked[key] = msgspec.convert(value, known[key].type, strict=True)
             msgspec.json.encode(value)

@@ -103,7 +103,7 @@ def _read(path: Path) -> list[Any]:
 
 def _rule(row: Any, where: str) -> Rule:
     if isinstance(row, dict) and (unknown := next((key for key in row if key not in Rule.__struct_fields__), None)):
-        raise RecipeError(f"{where}: unknown key {unknown!r}; {nearest(unknown, Rule.__struct_fields__)}")
+        raise RecipeError(f"{where}: unknown key {unknown[:100]!r}; {nearest(unknown, Rule.__struct_fields__)}")
     try:
         return msgspec.convert(row, Rule)
     except msgspec.ValidationError as error:

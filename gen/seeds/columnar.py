@@ -32,6 +32,8 @@ def binary_rows(path: Path) -> Rows:
 def _sound(path: Path) -> Iterator[None]:
     try:
         yield
+    except InputError:
+        raise
     except Exception as error:  # what damaged bytes come to: Arrow's own errors, and those of memory and text
         if isinstance(error, OSError) and error.errno:
             raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
@@ -82,6 +84,9 @@ def batch_rows(name: str, batches: Iterable[Any]) -> Rows:
     """The rows of Arrow batches or tables, numbered through."""
     number = 0
     for batch in batches:
+        if batch.num_rows > 8 * batch.nbytes:  # of columns without data there can be billions in a few bytes
+            raise InputError(f"{name}: {batch.num_rows:,} rows are said to be in {batch.nbytes} bytes: damaged, or "
+                             "without any data; write it again, or make it JSONL")
         simple = all(map(_is_simple, batch.schema.types))
         for start in range(0, batch.num_rows, BATCH):
             for value in _values(batch.slice(start, BATCH)):

@@ -18,6 +18,8 @@ from gen.world.wordwork import HEAD, bullets, table
 
 Form = Literal["inline", "list", "table"]
 FORMS: tuple[Form, ...] = ("inline", "list", "table")
+LONGEST = 2_000
+"""Characters of a sentence that may be one of ours: on longer ones the expressions would take seconds."""
 POINTERS: dict[Form, str] = {"inline": "this list", "list": "the list below", "table": "the table below"}
 
 
@@ -113,7 +115,7 @@ def _base_patterns(form: Form) -> list[tuple[str, int, re.Pattern[str]]]:
 
 
 def _clause(sentence: str) -> Clause | None:
-    for name, i, pattern in _clause_patterns():
+    for name, i, pattern in _clause_patterns() if len(sentence) <= LONGEST else ():
         if match := pattern.fullmatch(sentence):
             args = tuple((n, match[n]) for n in slots(RULES[name].phrasings[i]))
             if all(value in VALUES[n] for n, value in args):
@@ -132,6 +134,8 @@ def base(instruction: str, form: Form) -> tuple[str, dict[str, str]] | None:
     """Family and arguments of the one sentence of a text that is no clause, read as of this form; None where it is
     not of the world. Of an inline task the items are among the arguments."""
     rest = [s for s in re.split(r"(?<=[.?]) ", tidy(instruction)) if _clause(s) is None]
+    if any(len(sentence) > LONGEST for sentence in rest):
+        return None
     for name, _, pattern in _base_patterns(form):
         if len(rest) == 1 and (match := pattern.fullmatch(rest[0])):
             found = match.groupdict()
@@ -153,7 +157,7 @@ def parse(instruction: str, input: str = "") -> Task | None:
     sentences = re.split(r"(?<=[.?]) ", instruction)
     clauses = [_clause(s) for s in sentences]
     bases = [i for i, c in enumerate(clauses) if c is None]
-    if len(bases) != 1:
+    if len(bases) != 1 or len(sentences[bases[0]]) > LONGEST:
         return None
     scenes = tuple(c for c in clauses[: bases[0]] if c)
     after = tuple(c for c in clauses[bases[0] + 1 :] if c)

@@ -131,3 +131,19 @@ def test_one_row_group_of_all_rows_is_streamed(tmp_path):
     rows, peak = map(int, done.stdout.split())
     assert rows == 20_000
     assert peak < 170  # half of it is pyarrow itself
+
+
+@pytest.mark.parametrize("form", ["file", "stream"])
+def test_billions_of_rows_without_any_data_are_refused(tmp_path, form):
+    make = pa.ipc.new_file if form == "file" else pa.ipc.new_stream
+    batch = pa.record_batch({"instruction": pa.nulls(2**31 - 1)})
+    with make(str(tmp_path / "a.arrow"), batch.schema) as file:
+        file.write_batch(batch)
+    with pytest.raises(InputError, match=r"a\.arrow: 2,147,483,647 rows are said to be in 0 bytes"):
+        read_seeds([tmp_path / "a.arrow"])
+
+
+def test_a_table_of_bits_alone_has_its_rows(tmp_path):
+    table = pa.table({"flag": pa.array([True] * 1000)})
+    with pytest.raises(InputError, match="no row is a seed"):
+        read_seeds([parquet(tmp_path, table)])

@@ -117,3 +117,9 @@ def test_one_instance_in_eight_is_held_out_whatever_its_wording_and_clauses():
 def test_the_same_randomness_makes_the_same_task(name):
     made = [TRANSFORMS[name].apply(draw(random.Random(3), "filter"), random.Random(4)) for _ in range(2)]
     assert made[0] == made[1] is not None
+
+
+def test_a_sentence_longer_than_any_task_is_none():
+    task = draw(random.Random(0))
+    assert parse(task.instruction, task.input) == task
+    assert parse(f"{task.instruction[:-1]}{' plum' * 1000}.", task.input) is None
