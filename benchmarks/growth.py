@@ -1,7 +1,9 @@
-"""How a pool grows: `python benchmarks/growth.py [CANDIDATES] [--gate FILTER ...] [--keep FOLDER] [--marks N]`.
+"""How a pool grows: `python benchmarks/growth.py [CANDIDATES] [--gate FILTER ...] [--keep FOLDER] [--marks N]
+[--rounds N]`.
 
-Evol-Instruct by canned replies (two questions a candidate, answers of 5,000 characters of Alpaca's own text), with
-the real journal, pool and gate (rules, exact, ROUGE-L, semantic on unit vectors that are made of a text's hash).
+Evol-Instruct by canned replies (two questions a candidate; with `--rounds 0` one, the answer of a seed; answers of
+5,000 characters of Alpaca's own text), with the real journal, pool and gate (rules, exact, ROUGE-L, semantic on unit
+vectors that are made of a text's hash).
 Printed at every tenth (or Nth) of the way, and with --keep written to marks.jsonl there at once: candidates judged a
 second of CPU time since the line before, milliseconds of CPU a candidate and of these in the indexes' own search (which
 alone may grow with the pool), resident memory and disk, whole and a candidate (the last line of each part also has what
@@ -31,7 +33,7 @@ from bench import ROOT, data
 
 ANSWER = 5_000
 """Characters."""
-WIDTH, ROUNDS = 64, 49
+WIDTH = 64
 RULES = ("empty", "length", "refusal", "leakage", "repetition", "truncation", "script")
 GATE = (*RULES, "exact", "rouge", "semantic")
 CENTRES, DIMENSIONS = 4096, 384
@@ -156,7 +158,7 @@ def hold(folder: Path, args: argparse.Namespace, stop_at: int) -> dict[str, Any]
                 flow.stop("interrupted")
 
     recipe = recipes.build({
-        "loop": "evolve", "rounds": ROUNDS, "gate": {"filters": args.gate}, "evolve": {"rules": []},
+        "loop": "evolve", "rounds": args.rounds, "gate": {"filters": args.gate}, "evolve": {"rules": []},
         "source": {"seeds": [str(folder / "seeds.jsonl")]},
     })  # fmt: skip
     material = read_material(recipe)
@@ -194,7 +196,7 @@ def _mark(folder: Path, judged: int, search: float) -> dict[str, float]:
 
 
 def child(folder: Path, args: argparse.Namespace, stop_at: int = 0) -> dict[str, Any]:
-    wanted = [str(args.candidates), "--marks", str(args.marks), "--gate", *args.gate]
+    wanted = [str(args.candidates), "--marks", str(args.marks), "--rounds", str(args.rounds), "--gate", *args.gate]
     command = [sys.executable, __file__, *wanted, "--child", str(folder), str(stop_at)]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
@@ -249,7 +251,7 @@ def report(folder: Path, args: argparse.Namespace) -> None:
     from bench import alternated
 
     replies = Replies()
-    tasks = [replies.task(-1 - n) for n in range(max(20, args.candidates // (ROUNDS + 1)))]
+    tasks = [replies.task(-1 - n) for n in range(max(20, args.candidates // (args.rounds + 1)))]
     rows = ({"instruction": f"{task} ({n})"} for n, task in enumerate(tasks))
     (folder / "seeds.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     half = child(folder, args, args.candidates // 2)
@@ -276,6 +278,7 @@ def main() -> None:
     parser.add_argument("--gate", nargs="+", default=list(GATE))
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--marks", type=int, default=MARKS)
+    parser.add_argument("--rounds", type=int, default=49)
     parser.add_argument("--child", nargs=2)
     args = parser.parse_args()
     if args.child:
