@@ -18,7 +18,6 @@ from gen import recipe as recipes
 from gen.crew import Crew, crew_of
 from gen.errors import Interrupted, PoolError, RecipeError, UserError
 from gen.export.files import atomic
-from gen.export.tables import load_writers
 from gen.flow import FINAL, Flow
 from gen.insight import Noting, note
 from gen.material import Material, deciding
@@ -30,8 +29,6 @@ from gen.rollout import together
 from gen.talking import logged, same_engines, signals
 
 log = logging.getLogger("gen.job")
-AWHILE = 0.05
-"""Seconds after which a server that is asked what it is has got the question, and thinks."""
 Watch = Callable[[Flow], Coroutine[Any, Any, None]]
 
 
@@ -66,9 +63,7 @@ async def _execute(
 ) -> Report:
     started = time.monotonic()
     crew.dismiss(finished_stages(pool, recipe))
-    loading = asyncio.create_task(_load_writers(crew))
     async with crew.at_work(pool, say):
-        loading.cancel()
         for number, staff in crew.staffs.items():
             same_engines(pool, staff, number)
         _begin(pool, folder, recipe, material, crew)
@@ -84,14 +79,6 @@ async def _execute(
     if why not in ("interrupted", "max_time"):  # a clock's end is no end: the same command goes on
         pool.set_state("finished", _goal(recipe, why))  # last: a run without its dataset is not finished
     return _counted(report_of(pool, folder, why), flow, time.monotonic() - started)
-
-
-async def _load_writers(crew: Crew) -> None:
-    """What writes the dataset takes 0.1 s to import: there is time while servers tell what they are, but
-    not where other threads import the same."""
-    await asyncio.sleep(AWHILE)
-    if all(staff.embedder is None and staff.kinds == ["server"] for staff in crew.staffs.values()):
-        load_writers()
 
 
 def _note_ends(pool: Pool, recipe: Recipe, crew: Crew, flow: Flow, command: str) -> None:

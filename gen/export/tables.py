@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from gen.core import Lineage, Sample
 from gen.errors import InputError
+from gen.export.columns import parquet
 from gen.export.files import replacing
 from gen.export.rows import line
 
@@ -21,13 +22,6 @@ Write = Callable[[Row | str], None]
 KINDS = (".jsonl.gz", ".json.gz", ".jsonl", ".json", ".parquet")
 EXAMPLE = Sample("a", "a", Lineage("a"), response="a")
 """Its rows hold a value of each column's type."""
-GROUP = 1000
-"""Rows of a row group: what is held in memory. Small groups let the hub's viewer show a page without reading all."""
-
-
-def load_writers() -> None:
-    """What Parquet needs, imported now and not at the first row."""
-    from pyarrow import json, parquet  # noqa: F401
 
 
 def kind_of(path: Path) -> str:
@@ -36,15 +30,16 @@ def kind_of(path: Path) -> str:
 
 
 @contextmanager
-def table(path: Path, example: Row) -> Iterator[Write]:
+def table(path: Path, example: Row, columns: Any = parquet) -> Iterator[Write]:
     """What writes rows to a file of the kind that its name says; the file is there when the block ends well. `example`
-    is a row without nulls and empty lists. Raises InputError for an unknown kind, and where no file can be made."""
+    is a row without nulls and empty lists, `columns` what writes Parquet. Raises InputError for an unknown kind, and
+    where no file can be made."""
     if not (kind := kind_of(path)):
         raise InputError(f"{path}: no kind of file that is written; allowed: {', '.join(KINDS)}")
     with replacing(path) as part:
         if kind == ".parquet":
-            with _parquet(part, example) as write:
-                yield write
+            with columns(part, example) as write:
+                yield lambda row: write(_line(row).encode())
             return
         with part.open("wb") as raw:
             # Neither name nor time goes into the gzip header.
@@ -75,42 +70,3 @@ def _listed(stream: TextIO) -> Iterator[Write]:
 
     yield write
     stream.write("[]\n" if before == "[" else "\n]\n")
-
-
-@contextmanager
-def _parquet(path: Path, example: Row) -> Iterator[Write]:
-    import pyarrow as pa
-    from pyarrow import json
-    from pyarrow.parquet import ParquetWriter
-
-    rows: list[bytes] = []
-    schema = pa.schema([(name, _type(value)) for name, value in example.items()])
-    with ParquetWriter(path, schema, compression="zstd", write_page_index=True) as writer:
-
-        def flush() -> None:
-            # By way of JSON: from Python's own values pyarrow loads all of pandas, which costs more than the rest.
-            data = b"".join(rows)
-            parsing = json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
-            reading = json.ReadOptions(use_threads=False, block_size=len(data) + 1)
-            writer.write_table(json.read_json(pa.BufferReader(data), reading, parsing))
-            rows.clear()
-
-        def write(row: Row | str) -> None:
-            rows.append(_line(row).encode())
-            if len(rows) == GROUP:
-                flush()
-
-        yield write
-        if rows:
-            flush()
-
-
-def _type(value: Any) -> Any:
-    """The type of a column that holds such values."""
-    import pyarrow as pa
-
-    if isinstance(value, Mapping):
-        return pa.struct([(name, _type(inner)) for name, inner in value.items()])
-    if isinstance(value, list):
-        return pa.list_(_type(value[0]))
-    return {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}[type(value)]

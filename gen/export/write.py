@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from typing import Any, TextIO
 
 from gen.core import Sample
 from gen.errors import UserError
+from gen.export.columns import apart, parquet
 from gen.export.files import atomic, atomic_folder
 from gen.export.pairs import pairs
 from gen.export.redact import Redaction
@@ -173,7 +175,8 @@ class Shards:
 def write_dataset(samples: Iterator[Sample], folder: Path) -> Tally:
     """Writes a run folder's `dataset.jsonl` and `dataset.parquet`, all samples in the order given."""
     tally, example = Tally(), dataset_row(EXAMPLE)
-    with table(folder / "dataset.jsonl", example) as lines, table(folder / "dataset.parquet", example) as columns:
+    how = parquet if "pyarrow" in sys.modules else apart
+    with table(folder / "dataset.jsonl", example) as lines, table(folder / "dataset.parquet", example, how) as columns:
         for sample in samples:
             row = line(dataset_row(sample))
             lines(row)
