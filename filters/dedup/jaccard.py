@@ -4,7 +4,7 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise, repeat
+from itertools import filterfalse, islice, pairwise, repeat
 from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
@@ -165,7 +165,7 @@ class JaccardIndex:
         """The first n-grams of a set that has common ones."""
         grams, moved = array("Q", own), self.moved
         size = len(grams) - self._lacking(len(grams))
-        rare = [gram for gram in grams if gram not in moved]
+        rare = [*islice(filterfalse(moved.__contains__, grams), size)]
         if len(rare) < size:
             rare += sorted((gram for gram in grams if gram in moved), key=lambda gram: (moved[gram], gram))
         return rare[:size]
@@ -187,14 +187,18 @@ class JaccardIndex:
         if not shared:
             return []
         near, sizes, t, size = [], self.sizes, self.params.threshold, len(own.all) // 8
+        lacking = self._lacking(size)
         smallest, largest = t * size - SLACK, (size + SLACK) / t
         # like t at least: s / (|x| + |y| - s) >= t
         share = t / (1 + t)
         for number, count in shared.items():
             theirs = sizes[number]
             if smallest <= theirs <= largest:
-                least = share * (size + theirs) - SLACK - self._lacking(max(size, theirs))
-                if count >= least and self.roots[number] != family:
+                least = share * (size + theirs) - SLACK
+                if (
+                    count >= least - (lacking if theirs <= size else self._lacking(theirs))
+                    and self.roots[number] != family
+                ):
                     near.append(number)
         return sorted(near)
 
