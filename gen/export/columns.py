@@ -1,5 +1,5 @@
-"""Parquet from rows of JSON. Also a program, `python columns.py FILE`: it reads a row that tells the types, then the rows
-themselves, from its input, with pyarrow alone. So a run need not load pyarrow, which takes 90 MB and a fifth of a
+"""Parquet from rows of JSON. Also a program, `python columns.py FILE`: it reads a row that tells the types, then the
+rows themselves, from its input, with pyarrow alone. So a run need not load pyarrow, which takes 90 MB and a fifth of a
 second, in the process that holds all else."""
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from gen.core import Lineage, Sample
 from gen.errors import InputError
 from gen.export.files import atomic, atomic_folder
 from gen.export.rows import Form, dataset_row
-from gen.export.tables import EXAMPLE, GROUP, KINDS, table
+from gen.export.columns import GROUP
+from gen.export.tables import EXAMPLE, KINDS, table
 from gen.export.write import write_dataset
 
 SEED = Sample("s", "Add", Lineage("s"), input="1 2", response="3")
