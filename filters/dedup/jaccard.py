@@ -194,11 +194,8 @@ class JaccardIndex:
         for number, count in shared.items():
             theirs = sizes[number]
             if smallest <= theirs <= largest:
-                least = share * (size + theirs) - SLACK
-                if (
-                    count >= least - (lacking if theirs <= size else self._lacking(theirs))
-                    and self.roots[number] != family
-                ):
+                after = lacking if theirs <= size else self._lacking(theirs)
+                if count >= share * (size + theirs) - SLACK - after and self.roots[number] != family:
                     near.append(number)
         return sorted(near)
 
