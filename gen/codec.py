@@ -76,7 +76,10 @@ def _marked(value: Any, mark: Callable[[str], str]) -> Any:
     if kind is str:
         return mark(value) if len(value) > IN_PLACE or value[:1] == "#" else value
     if kind is dict:
-        return {k: v if type(v) in ATOMS or not v else _marked(v, mark) for k, v in value.items()}
+        return {
+            k: v if not v or (of := type(v)) in ATOMS or (of is str and len(v) <= IN_PLACE and v[0] != "#")
+            else _marked(v, mark) for k, v in value.items()
+        }  # fmt: skip
     if kind is list or kind is tuple:
         return [v if type(v) in ATOMS else _marked(v, mark) for v in value]
     return value

@@ -194,6 +194,8 @@ class Talk:
 
 async def together(*questions: Awaitable[Any]) -> list[Any]:
     """The results of all; where one fails, the others that are in flight are recorded before it is raised."""
+    if len(questions) == 1:
+        return [await questions[0]]
     found = await asyncio.gather(*questions, return_exceptions=True)
     for one in found:
         if isinstance(one, BaseException):

@@ -130,7 +130,7 @@ def _hollow() -> frozenset[str]:
 
 def says_sorry(text: str, max_words: int = 80) -> bool:
     """The word "sorry" in fewer than `max_words` words (arXiv 2304.12244, elimination rule 2)."""
-    return count_words(text) < max_words and bool(pattern("sorry").search(text))
+    return not has_words(text, max_words, len(text)) and bool(pattern("sorry").search(text))
 
 
 def says_no_input(text: str) -> bool:

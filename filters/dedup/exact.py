@@ -17,10 +17,12 @@ class Exact:
         return ExactIndex()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ExactIndex:
     first: dict[str, str] = field(default_factory=dict)
     """Hash of a normalised text -> id of the sample admitted first."""
+    last: tuple[Sample, str] | None = None
+    """The sample hashed last: what is judged is often admitted next."""
 
     def judge(self, sample: Sample) -> Verdict:
         nearest = self.first.get(self._key(sample))
@@ -30,5 +32,9 @@ class ExactIndex:
         self.first.setdefault(self._key(sample), sample.id)
 
     def _key(self, sample: Sample) -> str:
+        if self.last and self.last[0] is sample:
+            return self.last[1]
         asked = replace(sample, response=None).messages
-        return digest([(message.role, normalise(message.content)) for message in asked], size=32)
+        key = digest([(message.role, normalise(message.content)) for message in asked], size=32)
+        self.last = sample, key
+        return key

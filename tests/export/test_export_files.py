@@ -9,9 +9,9 @@ import pytest
 
 from gen.core import Lineage, Sample
 from gen.errors import InputError
+from gen.export.columns import GROUP
 from gen.export.files import atomic, atomic_folder
 from gen.export.rows import Form, dataset_row
-from gen.export.columns import GROUP
 from gen.export.tables import EXAMPLE, KINDS, table
 from gen.export.write import write_dataset
 
