@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct, field, structs
@@ -206,7 +206,19 @@ def digest(*parts: Any, size: int = 16) -> str:
     return hashlib.blake2b(canonical(parts), digest_size=(size + 1) // 2).hexdigest()[:size]
 
 
-_ENCODE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+def encoding(encoder: json.JSONEncoder) -> Callable[[Any], str]:
+    """`encoder.encode` of one that leaves characters as they are, in half the time: what that puts together for each
+    value anew is put together once. Of values without cycles."""
+    make = getattr(json.encoder, "c_make_encoder", None)  # CPython's
+    try:
+        parts = make(None, encoder.default, json.encoder.encode_basestring, None, encoder.key_separator,
+                     encoder.item_separator, encoder.sort_keys, encoder.skipkeys, encoder.allow_nan)  # type: ignore[misc]  # fmt: skip
+    except TypeError:
+        return encoder.encode
+    return lambda value: "".join(parts(value, 0))
+
+
+_ENCODE = encoding(json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")))
 
 
 def canonical(value: Any) -> bytes:

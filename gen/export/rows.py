@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gen.core import Sample, replace
+from gen.core import Sample, encoding, replace
 
 Format = Literal["messages", "prompt-completion", "alpaca", "sharegpt", "preference"]
 Reasoning = Literal["drop", "include", "inline"]
@@ -25,7 +25,7 @@ SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
 ESCAPED = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"} | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 """What `str.splitlines` takes for the end of a line although JSON does not, and what UTF-8 cannot hold."""
 _ODD = re.compile(r"[\x85\u2028\u2029\ud800-\udfff]")
-_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_ENCODE = encoding(json.JSONEncoder(ensure_ascii=False, allow_nan=False))
 
 
 class Unfit(Exception):
