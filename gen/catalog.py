@@ -144,7 +144,7 @@ def load(name: str, *kinds: str) -> type[Any]:
         return _foreign(name)
     found = {known: kind for kind, known in names(*kinds)}
     if name not in found:
-        raise RecipeError(f"no {' or '.join(kinds)} is called {name!r}: {nearest(name, found)}")
+        raise RecipeError(f"no {' or '.join(kinds)} is called {name[:100]!r}: {nearest(name, found)}")
     path = f"{ROOMS[found[name]]}.{name}"
     try:
         module = importlib.import_module(path)
@@ -163,9 +163,10 @@ def _foreign(name: str) -> type[Any]:
     try:
         cls = getattr(importlib.import_module(path), attribute)
     except Exception as error:
-        raise RecipeError(f"{name!r}: cannot be imported ({error}); expected 'package.module:Class'") from error
+        said = str(error)[:200]
+        raise RecipeError(f"{name[:100]!r}: cannot be imported ({said}); expected 'package.module:Class'") from error
     if not hasattr(cls, "passport"):
-        raise RecipeError(f"{name!r}: the class is not marked; expected @component(name, source=...) above it")
+        raise RecipeError(f"{name[:100]!r}: the class is not marked; expected @component(name, source=...) above it")
     return cls  # type: ignore[no-any-return]
 
 

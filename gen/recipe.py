@@ -105,7 +105,7 @@ def _names(gate: Mapping[str, Any], key: str, default: Sequence[str], where: str
     """A list of filters in [gate]."""
     found = gate.get(key, default)
     if not isinstance(found, (list, tuple)) or not all(isinstance(n, str) for n in found):
-        raise RecipeError(f"{where}, [gate]: {key} = {found!r}; expected a list of filter names")
+        raise RecipeError(f"{where}, [gate]: {key} = {found!r:.100}; expected a list of filter names")
     return found
 
 
@@ -127,10 +127,8 @@ def _check_keys(table: Mapping[str, Any], tables: set[str], where: str) -> None:
     for key, value in table.items():
         allowed = {*tables, *(p.name for p in catalog.parameters(Recipe))}
         if key not in allowed or (key in tables) != isinstance(value, Mapping):
-            wanted = f"expected a {'table' if key in tables else 'value'}"
-            raise RecipeError(
-                f"{where}: key {key!r} is not understood here; {wanted if key in allowed else nearest(key, allowed)}"
-            )
+            wanted = f"expected a {'table' if key in tables else 'value'}" if key in allowed else nearest(key, allowed)
+            raise RecipeError(f"{where}: key {key[:100]!r} is not understood here; {wanted}")
 
 
 STAGE_KEYS = ("loop", "rounds", "target", "roles", "gate")
@@ -141,7 +139,7 @@ def _chain(table: Mapping[str, Any], where: str) -> Recipe:
     """A recipe of `[[stages]]`, each of which is a recipe with what is said above them."""
     given = table["stages"]
     if not isinstance(given, list) or not given or not all(isinstance(stage, Mapping) for stage in given):
-        raise RecipeError(f"{where}: stages = {given!r}; expected one table [[stages]] or more, each with its loop")
+        raise RecipeError(f"{where}: stages = {given!r:.99}; expected one table [[stages]] or more, each with its loop")
     above = {k: v for k, v in table.items() if k not in ("stages", "loop")}
     _check_keys(above, {*SECTIONS}, where)
     if "rounds" in above:
@@ -177,7 +175,7 @@ def _gates(params: Any, table: Mapping[str, Any], where: str) -> tuple[tuple[Any
     names = list(dict.fromkeys((*own, *(n for part in parts for n in part.gate or ()))))
     for key in table:
         if key not in ("filters", "optional", *names):
-            raise RecipeError(f"{where}, [gate.{key}]: this filter is not in the gate; {nearest(key, names)}")
+            raise RecipeError(f"{where}, [gate.{key[:100]}]: this filter is not in the gate; {nearest(key, names)}")
     if doubled := {n for n in own if list(own).count(n) > 1}:
         raise RecipeError(f"{where}, [gate]: {sorted(doubled)[0]!r} is named twice; once is enough")
     made = {name: _filter(name, table.get(name, {}), where) for name in names}
@@ -201,7 +199,7 @@ def _named(name: str, where: str, *kinds: str) -> type[Any]:
 def _make(cls: type[Any], table: Mapping[str, Any], where: str, **extra: Any) -> Any:
     """An instance of a parameter dataclass: unknown keys refused, types and ranges checked."""
     if not isinstance(table, Mapping):
-        raise RecipeError(f"{where}: {table!r}; expected a table of parameters")
+        raise RecipeError(f"{where}: {table!r:.100}; expected a table of parameters")
     known, checked = {p.name: p for p in catalog.parameters(cls)}, {}
     for key, value in table.items():
         if key not in known:
@@ -213,9 +211,9 @@ def _make(cls: type[Any], table: Mapping[str, Any], where: str, **extra: Any) ->
             wanted = re.match(r"Expected `(\w+)", str(error))
             range_ = known[key].range or KINDS.get(wanted[1] if wanted else "", "")
             allowed = f"; allowed: {range_}" if range_ else ""
-            raise RecipeError(f"{where}: {key} = {value!r}: {error}{allowed}") from error
+            raise RecipeError(f"{where}: {key} = {value!r:.100}: {error}{allowed}") from error
         except UnicodeEncodeError as error:
-            raise RecipeError(f"{where}: {key} = {value!r}: not UTF-8 text; write it as UTF-8") from error
+            raise RecipeError(f"{where}: {key} = {value!r:.100}: not UTF-8 text; write it as UTF-8") from error
     try:
         return cls(**checked, **extra)
     except RecipeError as error:

@@ -206,3 +206,20 @@ def test_the_budget_of_thinking_decides_where_there_is_thinking():
     assert keys(thinking="on", thinking_budget=100)["thinking_budget"] == 100
     assert "thinking_budget" not in keys(thinking="default")
     assert keys(thinking="default", thinking_budget=100)["thinking_budget"] == 100
+
+
+LONG = "x" * 50_000
+
+
+@pytest.mark.parametrize("told", [
+    f"{LONG} = 1", f"loop = '{LONG}'", f"loop = '{LONG}:A'", f"loop = '{LONG}.b:A'", f"loop = ['{LONG}']", f"evolve = '{LONG}'",
+    f"[evolve]\n{LONG} = 1", f"[evolve]\nslack = '{LONG}'", f"gate = '{LONG}'", f"[gate]\nfilters = '{LONG}'",
+    f"[gate]\nfilters = ['{LONG}']", f"[gate.{LONG}]", f"[gate]\nlength = '{LONG}'", f"stages = '{LONG}'",
+    f"[[stages]]\nloop = 'evolve'\n{LONG} = 2", f"[model]\nname = ['{LONG}']",
+])  # fmt: skip
+def test_a_refusal_shows_the_beginning_of_what_is_endless(tmp_path, told):
+    loop = "" if told.startswith(("loop", "stages", "[[stages")) else "loop = 'evolve'\n"
+    (tmp_path / "r.toml").write_text(loop + told + "\n")
+    with pytest.raises(RecipeError) as error:
+        recipes.read(tmp_path / "r.toml")
+    assert len(str(error.value)) < 3000 + len(str(tmp_path))
