@@ -113,6 +113,7 @@ def main(kills: int) -> None:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 assert count < needed, "something was pending"
+                time.sleep(0.1)  # what was sent before the kill arrives, and counts for this one
                 asked = server.requests()
                 assert not settled & set(asked[begun:]), "recorded, and asked for again"
                 settled, now = questions(out, module), recorded(out)
@@ -126,7 +127,7 @@ def main(kills: int) -> None:
         print(f"  recorded and asked again: 0; asked in all: {total:,}; the same bytes: {'yes' if same else 'NO'}")
         sys.stdout.flush()
         assert same
-        assert max(wasted) <= 2 * WIDTH, "in flight, or answered and not yet on the disk"
+        assert max(wasted) <= WIDTH + WIDTH // 4 + 1, "more than the conversations that are held at once"
         assert total == needed + sum(wasted)
         once(module, folder)
 
