@@ -16,8 +16,7 @@ Role = Literal["evolver", "answerer", "judge", "scorer", "embedder"]
 
 
 class Value(Struct, frozen=True, gc=False):
-    """What the nouns have in common: they are made, changed (`replace`), encoded and decoded by compiled code, as each
-    question needs dozens of them, and hold no cycles that the garbage collector would have to look for."""
+    """What the nouns have in common: compiled code makes and changes them, as each question needs dozens; no cycles."""
 
 
 class Message(Value, frozen=True):
@@ -194,11 +193,9 @@ class Grown(Value, frozen=True):
 
 
 def replace(value: T, **changes: Any) -> T:
-    """The value with some of its fields changed: a noun of this module quickly, any other dataclass as the standard
-    library does it."""
-    if isinstance(value, Struct):
-        return structs.replace(value, **changes)
-    return dataclasses.replace(value, **changes)  # type: ignore[type-var]
+    """The value, a noun of this module or a dataclass, with some of its fields changed."""
+    change: Any = structs.replace if isinstance(value, Struct) else dataclasses.replace
+    return change(value, **changes)  # type: ignore[no-any-return]
 
 
 def digest(*parts: Any, size: int = 16) -> str:
@@ -207,13 +204,12 @@ def digest(*parts: Any, size: int = 16) -> str:
 
 
 def encoding(encoder: json.JSONEncoder) -> Callable[[Any], str]:
-    """`encoder.encode` of one that leaves characters as they are, in half the time: what that puts together for each
+    """`encode` of an encoder that leaves characters as they are, in half the time: what CPython puts together for each
     value anew is put together once. Of values without cycles."""
-    make = getattr(json.encoder, "c_make_encoder", None)  # CPython's
+    how = encoder.key_separator, encoder.item_separator, encoder.sort_keys, encoder.skipkeys, encoder.allow_nan
     try:
-        parts = make(None, encoder.default, json.encoder.encode_basestring, None, encoder.key_separator,
-                     encoder.item_separator, encoder.sort_keys, encoder.skipkeys, encoder.allow_nan)  # type: ignore[misc]  # fmt: skip
-    except TypeError:
+        parts = json.encoder.c_make_encoder(None, encoder.default, json.encoder.encode_basestring, None, *how)  # type: ignore[attr-defined]
+    except (AttributeError, TypeError):
         return encoder.encode
     return lambda value: "".join(parts(value, 0))
 
@@ -274,9 +270,7 @@ class Engine(Protocol):
     """Requests that it can usefully have in flight."""
 
     async def open(self) -> None: ...
-
     async def complete(self, request: Request) -> Completion: ...
-
     async def close(self) -> None: ...
 
 
@@ -301,9 +295,6 @@ class Embedder(Protocol):
     width: int
     scripts: frozenset[str] | None
     """Scripts (names as in `gen.text`) that it was made for; None: all."""
-
     async def open(self) -> None: ...
-
     async def embed(self, text: str) -> Vector: ...
-
     async def close(self) -> None: ...

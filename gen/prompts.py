@@ -63,8 +63,8 @@ class Prompt(Passport):
     name: str
     """Its path without `.jinja`, such as `evolve/deepen`."""
     hash: str
-    templates: tuple[jinja2.Template, jinja2.Template]
-    """Of the system text, which may come out empty, and of the user's message."""
+    templates: tuple[jinja2.Template | str, jinja2.Template]
+    """Of the system text (where nothing is filled in, itself), which may come out empty, and of the user's message."""
 
     @property
     def ref(self) -> str:
@@ -75,10 +75,11 @@ class Prompt(Passport):
         if set(values) != set(self.inputs):
             odd = ", ".join(sorted(set(values) ^ set(self.inputs)))
             raise PromptError(f"prompt {self.name}: inputs are {', '.join(self.inputs)}; missing or unknown: {odd}")
-        environment = cast(Bounded, self.templates[0].environment)
-        environment.begin()
+        bounds = cast(Bounded, self.templates[1].environment)
+        bounds.begin()
+        told = (t if isinstance(t, str) else bounds.text(t.generate(**values)) for t in self.templates)
         try:
-            system, user = (environment.text(template.generate(**values)).strip() for template in self.templates)
+            system, user = map(str.strip, told)
         except Exception as error:  # whatever the expressions of a template come to
             raise PromptError(f"prompt {self.name}: cannot be rendered: {_told(error)}; mend the template") from error
         return (*((Message("system", system),) if system else ()), Message("user", user))
@@ -249,7 +250,8 @@ class Prompts:
             raise PromptError(f"{path}: {found}; make them equal")
         content = digest(*(self._split(n) for n in sorted(names)), size=12)
         given = {f.name: getattr(passport, f.name) for f in fields(passport)}
-        return Prompt(name=name, hash=content, templates=templates, **given)
+        system = passport.system if self.environment.is_plain(passport.system) else templates[0]
+        return Prompt(name=name, hash=content, templates=(system, templates[1]), **given)
 
 
 def _read_passport(path: Path, head: str) -> Passport:

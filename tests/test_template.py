@@ -4,6 +4,7 @@ import pytest
 
 from gen.errors import PromptError
 from gen.prompts import Prompts
+from gen.template import Bounded
 
 HEAD = '---\npaper = "p"\npurpose = "p"\nrole = "judge"\ninputs = ["text"]\n'
 
@@ -79,3 +80,15 @@ def test_each_rendering_has_all_its_steps(tmp_path):
     made = prompt(tmp_path, "{% for i in range(60000) %}{% endfor %}{{ text }}")
     for _ in range(3):
         assert made.render(text="a")[0].content == "a"
+
+
+PLAIN = ["", "You write.", " a\n\n", "{ a } { % } #}"]
+
+
+@pytest.mark.parametrize("source", [*PLAIN, "a\rb", "{{ 1 }}", "{% if 1 %}x{% endif %}", "{# n #}y"])
+def test_what_is_plain_is_what_comes_out(source):
+    environment = Bounded(trim_blocks=True, lstrip_blocks=True)
+    environment.begin()
+    out = environment.text(environment.from_string(source).generate())
+    assert environment.is_plain(source) == (source in PLAIN)
+    assert not environment.is_plain(source) or out.strip() == source.strip()

@@ -109,12 +109,20 @@ def encode(body: Mapping[str, Any]) -> bytes:
 def decode(raw: bytes) -> Mapping[str, Any]:
     """The JSON object of a body. Raises Unreadable."""
     try:
-        value = json.loads(raw.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):  # lists within lists without end
-        value = None
+        value = msgspec.json.decode(raw)
+    except (ValueError, RecursionError):  # also halves of surrogate pairs, NaN, bytes that are no UTF-8
+        value = _tolerant(raw)
     if not isinstance(value, dict):
         raise Unreadable(f"{len(raw)} bytes that are no JSON object")
     return value
+
+
+def _tolerant(raw: bytes) -> Any:
+    """What the standard library makes of it; None where it makes nothing."""
+    try:
+        return json.loads(raw.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):  # lists within lists without end
+        return None
 
 
 def completion(payload: Mapping[str, Any], *, opened: bool = False, raw: bool = False) -> Completion:

@@ -180,3 +180,24 @@ def test_repeated_n_grams_are_those_that_a_search_finds(said):
 def test_a_run_of_one_letter_is_found_wherever_it_begins(letter, times, before):
     said = f"{before} {letter * times}."
     assert bool(text.pattern("run").search(said)) == (repeats.find_loop(said, [*"abcdefg"]) is not None)
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=9,
+)
+
+
+@some
+@given(st.dictionaries(st.text(max_size=3), ODD, max_size=4), st.booleans(), st.binary(max_size=3))
+def test_bodies_are_read_as_the_standard_library_reads_them(told, ascii, more):
+    body = json.dumps(told, ensure_ascii=ascii).encode("utf-8", "surrogatepass") + more
+    try:
+        expected = json.loads(body.decode("utf-8", "replace"))
+    except ValueError:
+        expected = None
+    try:
+        found = wire.decode(body)
+    except wire.Unreadable:
+        found = None
+    assert repr(found) == repr(expected)
