@@ -86,9 +86,8 @@ class Prompt(Passport):
 
     def ask(self, *, sampling: Sampling | None = None, attempt: int = 0, **values: Any) -> Request:
         """The rendered prompt as a request; its step is the file's own name."""
-        messages, step = self.render(**values), self.name.rpartition("/")[2]
-        sent = sampling or self.sampling
-        return Request(self.role, messages, sent, step, attempt, self.reply.schema, self.ref, self.raw)
+        how = sampling or self.sampling, self.name.rpartition("/")[2], attempt, self.reply.schema, self.ref, self.raw
+        return Request(self.role, self.render(**values), *how)
 
 
 def parse_sections(text: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, str]:
