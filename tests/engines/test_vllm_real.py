@@ -10,12 +10,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from dataclasses import replace
 
 import pytest
 import serving
 import vllm_serving
 
+from gen.core import replace
 from gen.engines import registry, wire
 from gen.engines.processes import members
 from gen.engines.server import Server
