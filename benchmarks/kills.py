@@ -99,13 +99,13 @@ def main(kills: int) -> None:
         folder = Path(name)
         rows = seeds(folder / "seeds.jsonl", SEEDS)
         how = ("--rounds", "3", "--width", str(WIDTH))
-        with module.serve(delay=5, lifetime=900) as server:
+        with module.serve(delay=20, lifetime=900) as server:
             os.waitpid(start(words(server.url, rows, folder / "straight", *how)), 0)
             needed, known = recorded(folder / "straight"), questions(folder / "straight", module)
             assert known == set(server.requests()), "the journal's questions are those that the server saw"
         out, wasted, settled, begun, before = folder / "killed", list[int](), set[str](), 0, 0
-        with module.serve(delay=5, lifetime=900) as server:
-            for mark in sorted(rng.sample(range(1, needed - WIDTH), kills)):
+        with module.serve(delay=20, lifetime=900) as server:
+            for mark in sorted(rng.sample(range(1, needed - 2 * WIDTH), kills)):
                 pid = start(words(server.url, rows, out, *how))
                 while (count := recorded(out)) < max(mark, before + 1):
                     assert not ended(pid), "the run ended before it could be killed"
