@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -72,22 +73,24 @@ def serve(folder: Path, *more: str) -> Iterator[Vllm]:
         str(python()), "-m", "vllm.entrypoints.openai.api_server", "--model", str(WEIGHTS), "--served-model-name",
         "micro", "--host", "127.0.0.1", "--port", str(port), *FLAGS, *more,
     ]  # fmt: skip
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, env=os.environ | QUIET, cwd=ROOT, start_new_session=True)
-    try:
-        served, end = Vllm(f"http://127.0.0.1:{port}", log, process), time.monotonic() + 280
-        while not answers(served.url):
-            assert process.poll() is None, f"vLLM ended with {process.returncode}:\n{log.read_text()[-4000:]}"
-            assert time.monotonic() < end, f"vLLM took too long to start:\n{log.read_text()[-2000:]}"
-            time.sleep(0.5)
-        yield served
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(20)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # its engine too, if it has not followed
-        process.wait()
+    with tempfile.TemporaryDirectory(prefix="gen-vllm-", ignore_cleanup_errors=True) as sockets:
+        env = os.environ | QUIET | {"VLLM_RPC_BASE_PATH": sockets}
+        with log.open("wb") as out:
+            process = subprocess.Popen(command, stdout=out, stderr=out, env=env, cwd=ROOT, start_new_session=True)
+        try:
+            served, end = Vllm(f"http://127.0.0.1:{port}", log, process), time.monotonic() + 280
+            while not answers(served.url):
+                assert process.poll() is None, f"vLLM ended with {process.returncode}:\n{log.read_text()[-4000:]}"
+                assert time.monotonic() < end, f"vLLM took too long to start:\n{log.read_text()[-2000:]}"
+                time.sleep(0.5)
+            yield served
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # its engine too, if it has not followed
+            process.wait()
 
 
 class Stub:

@@ -15,6 +15,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 GRACE_S = 15.0
@@ -52,7 +53,14 @@ def adopt_orphans() -> None:
 
 def main(command: list[str]) -> int:
     adopt_orphans()
-    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True)
+    # vLLM leaves the sockets of its parts where they were.
+    with tempfile.TemporaryDirectory(prefix="gen-vllm-", ignore_cleanup_errors=True) as sockets:
+        return keep(command, {"VLLM_RPC_BASE_PATH": sockets, **os.environ})
+
+
+def keep(command: list[str], env: dict[str, str]) -> int:
+    """Run a server until it ends, or is to end; returns its exit code."""
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True, env=env)
     for name in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)  # the lifeline alone decides, also when a terminal or a session ends
     print(server.pid, flush=True)  # noqa: T201

@@ -177,6 +177,16 @@ def test_the_keeper_killed_leaves_no_server_behind(stub):
     assert not registry.records()
 
 
+def test_the_sockets_of_a_server_are_gone_with_it(stub):
+    async def act(engine: Vllm) -> None:
+        folder = Path(stub.starts[0]["env"]["VLLM_RPC_BASE_PATH"])
+        (folder / "socket").touch()
+        assert folder.name.startswith("gen-vllm-")
+
+    held(stub, act)
+    assert not Path(stub.starts[0]["env"]["VLLM_RPC_BASE_PATH"]).exists()
+
+
 def test_what_dies_again_and_again_ends_the_run_so_that_it_can_go_on_later(stub, monkeypatch):
     monkeypatch.setattr("gen.engines.vllm.Limits", lambda memory: Limits(restarts=3, backoff=0.05))
 
