@@ -139,7 +139,8 @@ def _chain(table: Mapping[str, Any], where: str) -> Recipe:
     """A recipe of `[[stages]]`, each of which is a recipe with what is said above them."""
     given = table["stages"]
     if not isinstance(given, list) or not given or not all(isinstance(stage, Mapping) for stage in given):
-        raise RecipeError(f"{where}: stages = {given!r:.99}; expected one table [[stages]] or more, each with its loop")
+        shown = f"{where}: stages = {given!r:.100}"
+        raise RecipeError(f"{shown}; expected one table [[stages]] or more, each with its loop")
     above = {k: v for k, v in table.items() if k not in ("stages", "loop")}
     _check_keys(above, {*SECTIONS}, where)
     if "rounds" in above:

@@ -61,7 +61,6 @@ def apart(path: Path, example: Mapping[str, Any]) -> Iterator[Write]:
             with suppress(BrokenPipeError):  # it has ended, and says why
                 process.stdin.write(json.dumps(example).encode() + b"\n")
                 yield process.stdin.write
-                process.stdin.close()
         except BaseException:
             process.kill()
             raise
