@@ -10,12 +10,11 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from filters.dedup._inverted import Inverted
 from gen.catalog import component
 from gen.core import Sample, Verdict
 from gen.text import rouge_tokens
 
-FLOOR = 0.3
-"""An F that most candidates find surpassed by some text, once a pool is large enough for speed to matter."""
 SLACK = 1e-9
 """More than what floats can be off."""
 
@@ -50,8 +49,8 @@ class RougeIndex:
     alphabet: dict[str, int] = field(default_factory=dict)
     texts: list[str | list[int]] = field(default_factory=list)
     lengths: array[int] = field(default_factory=lambda: array("i"))
-    postings: dict[tuple[int, int], array[int]] = field(default_factory=dict)
-    """Of the k-th occurrence of a token: the numbers of the texts that have it, in order of admission."""
+    tokens: Inverted = field(default_factory=Inverted)
+    """The texts that have the k-th occurrence of a token."""
     families: dict[str, list[int]] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
 
@@ -64,53 +63,39 @@ class RougeIndex:
 
     def admit(self, sample: Sample) -> None:
         if text := self._encode(sample):
-            number = len(self.texts)
-            for key in _occurrences(text):
-                self.postings.setdefault(key, array("i")).append(number)
+            number = self.tokens.add(_occurrences(text))
             self.families.setdefault(sample.lineage.root, []).append(number)
             self.texts.append(text)
             self.lengths.append(len(text))
             self.ids.append(sample.id)
 
     def _nearest(self, text: str | list[int], family: list[int]) -> tuple[float, int]:
-        """The largest F over all texts but those of the family, and the first text that reaches it. The most frequent
-        tokens are left out at first: what shares nothing else stays below `floor`, and is searched only if all does."""
-        lists = sorted((p for key in _occurrences(text) if (p := self.postings.get(key))), key=len)
-        spare = next((c for c in range(len(lists), 0, -1) if 2 * c / (len(text) + c) <= FLOOR), 0)
-        rare = lists[: len(lists) - spare]
-        floor = 2 * spare / (len(text) + spare)
-        best = self._search(text, family, rare, spare)
-        return best if spare == 0 or best[0] > floor + SLACK else self._search(text, family, lists, 0)
-
-    def _search(
-        self, text: str | list[int], family: list[int], lists: list[array[int]], spare: int
-    ) -> tuple[float, int]:
-        """As `_nearest`, among the texts of these lists; each may share `spare` tokens more."""
+        """The largest F over all texts but those of the family, and the first text that reaches it."""
         import numpy as np
 
-        if not lists:
+        shared_N = self.tokens.shared(_occurrences(text))
+        shared_N[family] = 0
+        most = int(shared_N.max(initial=0))
+        if not most:
             return 0.0, 0
-        shared_N = np.bincount(np.concatenate([np.frombuffer(p, np.int32) for p in lists]))
-        shared_N[[n for n in family if n < len(shared_N)]] = 0
-        least = max(1, int(shared_N.max()) - 1)
-        best = self._best_first(text, np.flatnonzero(shared_N >= least), shared_N, spare, (0.0, 0))
+        least = max(1, most - 1)
+        best = self._best_first(text, np.flatnonzero(shared_N >= least), shared_N, (0.0, 0))
         # whoever shares s tokens has at most F = 2 s / (n + s)
-        needed = max(1, math.ceil(best[0] * len(text) / (2 - best[0]) - spare - SLACK))
+        needed = max(1, math.ceil(best[0] * len(text) / (2 - best[0]) - SLACK))
         if needed >= least:
             return best
-        return self._best_first(text, np.flatnonzero(shared_N >= needed), shared_N, spare, best)
+        return self._best_first(text, np.flatnonzero(shared_N >= needed), shared_N, best)
 
     def _best_first(
-        self, text: str | list[int], found_C: Any, shared_N: Any, spare: int, best: tuple[float, int]
+        self, text: str | list[int], found_C: Any, shared_N: Any, best: tuple[float, int]
     ) -> tuple[float, int]:
         """The largest F among the texts found and the best before, highest bounds first, until no bound reaches it."""
         import numpy as np
         from rapidfuzz.distance import LCSseq
         from rapidfuzz.process import cdist
 
-        length_C = np.frombuffer(self.lengths, np.int32)[found_C]
-        total_C = length_C + len(text)
-        bound_C = 2 * np.minimum(shared_N[found_C] + spare, np.minimum(length_C, len(text))) / total_C
+        total_C = np.frombuffer(self.lengths, np.int32)[found_C] + len(text)
+        bound_C = 2.0 * shared_N[found_C] / total_C
         size = 16
         while True:
             left_C = bound_C >= best[0] - SLACK
