@@ -12,7 +12,7 @@ import msgspec
 from gen.core import Sample, digest, replace
 from gen.errors import RecipeError
 from gen.recipe import Recipe
-from gen.seeds import Noted, Rolling, SeedFile, Spool, read_against, read_seeds
+from gen.seeds import Noted, SeedFile, hold_against, read_seeds
 from gen.seeds.supply import Supply
 
 SHIPPED = Path(__file__).parent / "recipes" / "seeds.jsonl"
@@ -69,11 +69,8 @@ def read_material(recipe: Recipe) -> Material:
             source.seeds or [SHIPPED], mapping=mapping, limit=source.limit, strict=source.strict, turn=source.turn,
         )  # fmt: skip
     demos = read_seeds(source.demos) if source.demos else None
-    against, content, bad = Spool(), Rolling(), Noted()
-    for sample in read_against(source.against, bad=bad) if source.against else ():
-        against.add(sample)
-        content.add([(m.role, m.content) for m in replace(sample, response=None).messages])
-    return Material(seeds, against, str(content) if against else "", bad, demos)
+    against = hold_against(source.against)
+    return Material(seeds, against.samples, against.digest, against.bad, demos)
 
 
 def deciding(recipe: Recipe, material: Material) -> Any:

@@ -23,6 +23,7 @@ for _name in ("serving", "vllm_serving", "tiny_models", "fake_vllm", "dialogue")
     sys.modules[_name] = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(sys.modules[_name])
 WORDS = "amber birch cedar dune ember fjord grove heath inlet juniper knoll lagoon marsh nook oasis pine quarry".split()
+os.environ["GEN_CACHE"] = ""  # no test leaves anything in the user's own folders
 ROLES = ("evolver", "answerer", "judge", "scorer")
 
 

@@ -151,7 +151,7 @@ def run(recipe: tyro.conf.Positional[Path], out: str = "", quiet: bool = False, 
 
 def make(recipe: Recipe, out: str, *, command: str, quiet: bool, json: bool) -> int:
     """Carry out a recipe and say what came of it."""
-    slow = when_slow(NOTES, "Reading seeds and other data: a million rows take about a minute.")
+    slow = when_slow(NOTES, "Reading seeds and other data: a million rows take about a minute, the first time.")
     with contextlib.nullcontext() if quiet else slow:
         found = material.read_material(recipe)
     if ended := getattr(found.seeds.samples, "closed", True):

@@ -10,39 +10,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from gen.core import Lineage, Sample, replace
 from gen.errors import InputError
 from gen.seeds.chat import Turn
 from gen.seeds.files import KINDS
+from gen.seeds.found import SeedFile
+from gen.seeds.kept import read_once
 from gen.seeds.origin import find
 from gen.seeds.place import BadRow, Noted, Origin
 from gen.seeds.samples import COLUMNS, Shape
 from gen.seeds.spool import Rolling, Seen, Spool
 
-__all__ = ["BadRow", "Noted", "Rolling", "SeedFile", "Spool", "Turn", "read_against", "read_rows", "read_seeds"]
+__all__ = ["BadRow", "Noted", "SeedFile", "Turn", "hold_against", "read_against", "read_rows", "read_seeds"]
 MAX_LINE = 10_000_000
-
-
-@dataclass(slots=True, weakref_slot=True)
-class SeedFile:
-    """What was read of all that was named."""
-
-    samples: Sequence[Sample] = field(default_factory=Spool)
-    digest: str = ""
-    """Hash of the accepted seeds' content in order, `meta` included; never of names or paths."""
-    bad: Noted = field(default_factory=Noted)
-    repeats: Noted = field(default_factory=Noted)
-    """Exact duplicates that were left out; the reason names the row that each one repeats."""
-    names: tuple[str, ...] = ()
-    """What was read, as a card may name it: file names, folders, `ORG/NAME@REVISION`."""
-    notes: tuple[str, ...] = ()
-    """What the reader should know, such as files of a folder that were left out."""
-    licences: tuple[str, ...] = ()
-    """Licences that the seeds' rows name (`license` or `licence`), or else the card beside the data, sorted; an empty
-    one where some seed has none."""
 
 
 def read_seeds(
@@ -55,10 +37,15 @@ def read_seeds(
     With a `mapping` (field -> column) only the mapped columns are read; the rest is `meta`. A seed's id is the
     hash of its content. Raises InputError when something cannot be read or has no good row, for a mapping that fits
     no row, and, if `strict`, at the first bad row."""
-    origins = _origins(named)
+    origins, shape = _origins(named), Shape(mapping, turn)
+    params = ["seeds", sorted((mapping or {}).items()), turn, limit, strict, max_line]
+    return read_once(origins, params, lambda: _seeds(origins, shape, limit, strict, max_line))
+
+
+def _seeds(origins: Sequence[Origin], shape: Shape, limit: int | None, strict: bool, max_line: int) -> SeedFile:
     spool, seen, content, licences = Spool(), Seen(), Rolling("seeds"), set[str]()
     found = SeedFile(spool, names=tuple(o.shown for o in origins), notes=tuple(o.note for o in origins if o.note))
-    for origin, row, sample in _read(origins, Shape(mapping, turn), max_line):
+    for origin, row, sample in _read(origins, shape, max_line):
         if sample is None:
             if strict:
                 raise InputError(f"{row}; mend the row, or read without strict to skip it")
@@ -90,12 +77,34 @@ def read_against(
     """Streams the rows that new samples must differ from: every split where none is named, each user turn of a
     conversation, duplicates included. Id and root of each are `against:<file name>:<line>`; `bad` collects the rows
     that cannot be read."""
-    for _, row, sample in _read(_origins(named, every=True), Shape(mapping, "all"), MAX_LINE):
+    return _differ(_origins(named, every=True), Shape(mapping, "all"), bad)
+
+
+def _differ(origins: Sequence[Origin], shape: Shape, bad: Noted | None) -> Iterator[Sample]:
+    for _, row, sample in _read(origins, shape, MAX_LINE):
         if sample is not None:
             name = f"against:{Path(row.file).name}:{row.line}"
             yield replace(sample, id=name, lineage=Lineage(name))
         elif bad is not None:
             bad.note(row)
+
+
+def hold_against(named: Sequence[str | Path]) -> SeedFile:
+    """What `read_against` streams, put aside; `digest` is a hash of what is said in it, empty where nothing is."""
+    if not named:
+        return SeedFile()
+    origins = _origins(named, every=True)
+    return read_once(origins, ["against"], lambda: _against(origins))
+
+
+def _against(origins: Sequence[Origin]) -> SeedFile:
+    spool, content = Spool(), Rolling()
+    found = SeedFile(spool)
+    for sample in _differ(origins, Shape(None, "all"), found.bad):
+        spool.add(sample)
+        content.add([(m.role, m.content) for m in replace(sample, response=None).messages])
+    found.digest = str(content) if spool else ""
+    return found
 
 
 def _origins(named: Sequence[str | Path], *, every: bool = False) -> list[Origin]:

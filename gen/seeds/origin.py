@@ -39,7 +39,8 @@ def _found(named: str, every: bool) -> Origin:
             raise
         raise InputError(f"{error}; a dataset of the hub is named {FORM}, with hf://datasets/ before it where a folder "
                          "ORG is here") from None
-    return Origin(str(path), path.name, lambda most: file_rows(path, most), licences(folder.card(path.parent)))
+    return Origin(str(path), path.name, lambda most: file_rows(path, most), licences(folder.card(path.parent)),
+                  files=[path])
 
 
 def _folder(path: Path, wanted: str, every: bool) -> Origin:
@@ -51,7 +52,7 @@ def _folder(path: Path, wanted: str, every: bool) -> Origin:
     if left and "#" not in wanted:
         other = left[0].relative_to(path)
         note = f"{path}: only the split train is read, not such as {other}; another one: {path}#SPLIT"
-    return Origin(str(path), path.resolve().name, lambda most: _files(files, most), licences(card), note)
+    return Origin(str(path), path.resolve().name, lambda most: _files(files, most), licences(card), note, files)
 
 
 def _files(paths: Sequence[Path], most: int) -> Rows:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
+
+from gen.core import Value
 
 SHOWN = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class BadRow:
+class BadRow(Value, frozen=True):
     """A row that is no seed, and why. `line` counts from 1: lines of JSONL and CSV, elements of a JSON list, rows of
     a binary table."""
 
@@ -48,6 +50,8 @@ class Origin:
     """Called with the most bytes of a line."""
     licences: frozenset[str] = frozenset()
     note: str = ""
+    files: Sequence[Path] | None = None
+    """All that is read; None where that is not files of this machine."""
 
 
 def licences(card: Mapping[str, Any]) -> frozenset[str]:

@@ -9,8 +9,8 @@ import os
 import tempfile
 import threading
 from array import array
-from collections.abc import Sequence
-from typing import Any, overload
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO, overload
 
 import msgspec
 
@@ -41,8 +41,26 @@ class Spool(Row):
     object; eight bytes of memory each. Any thread may read. Raises InputError where there is no space for it."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="gen-")  # noqa: SIM115
-        self._ends, self._lock, self._is_unwritten = array("Q", [0]), threading.Lock(), False
+        self._file: BinaryIO = tempfile.TemporaryFile(prefix="gen-")  # noqa: SIM115
+        self.ends, self._begin = array("Q", [0]), 0
+        """Bytes before each sample, and before the next."""
+        self._lock, self._is_unwritten = threading.Lock(), False
+
+    @classmethod
+    def of(cls, file: BinaryIO, begin: int, ends: array[int]) -> Spool:
+        """The samples that stand in a file from byte `begin` on; no more are added."""
+        spool = cls.__new__(cls)
+        spool._file, spool.ends, spool._begin = file, ends, begin
+        spool._lock, spool._is_unwritten = threading.Lock(), False
+        return spool
+
+    def chunks(self, size: int) -> Iterator[bytes]:
+        """All of it as bytes, at most so many at once."""
+        with self._lock:
+            self._file.flush()
+            self._is_unwritten = False
+        for place in range(0, self.ends[-1], size):
+            yield os.pread(self._file.fileno(), min(size, self.ends[-1] - place), self._begin + place)
 
     def add(self, sample: Sample) -> None:
         data = ENCODER.encode(sample)
@@ -51,11 +69,11 @@ class Spool(Row):
                 self._file.write(data)
             except OSError as error:
                 raise _no_space(error) from None
-            self._ends.append(self._ends[-1] + len(data))
+            self.ends.append(self.ends[-1] + len(data))
             self._is_unwritten = True
 
     def __len__(self) -> int:
-        return len(self._ends) - 1
+        return len(self.ends) - 1
 
     def at(self, place: int) -> Sample:
         with self._lock:
@@ -65,8 +83,8 @@ class Spool(Row):
                     self._is_unwritten = False
             except OSError as error:
                 raise _no_space(error) from None
-            begin, end = self._ends[place], self._ends[place + 1]
-        return DECODER.decode(os.pread(self._file.fileno(), end - begin, begin))
+            begin, end = self.ends[place], self.ends[place + 1]
+        return DECODER.decode(os.pread(self._file.fileno(), end - begin, self._begin + begin))
 
     def __del__(self) -> None:
         with contextlib.suppress(OSError):
