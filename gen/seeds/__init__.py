@@ -138,5 +138,7 @@ def _read(origins: Sequence[Origin], shape: Shape, max_line: int) -> Iterator[tu
 
 
 def _licences(sample: Sample) -> set[str]:
+    if not sample.meta:
+        return set()
     found = sample.meta.get("license") or sample.meta.get("licence")
     return {name for name in (found if isinstance(found, list) else [found]) if isinstance(name, str) and name.strip()}

@@ -49,11 +49,19 @@ class Shape:
         """The seeds of a row: one, or that of each user turn of a conversation, which are one family. What follows a
         turn is left out of its seed. Raises ValueError that says why there is none."""
         _check(value)
+        if (columns := self._lone(value)) is not None:  # most rows are
+            yield _sample(value, columns, ())
+            return
         root = ""
         for row, columns, turns in self._flat(value):
             sample = _sample(row, columns, turns)
             root = root or sample.id
             yield replace(sample, lineage=replace(sample.lineage, root=root)) if root != sample.id else sample
+
+    def _lone(self, value: Any) -> dict[str, str] | None:
+        """Field -> column of a row that is one exchange as it stands; None where it takes a closer look."""
+        usual = type(value) is dict and self.mapping is None and isinstance(self.turn, str)
+        return _usual_lone(tuple(value)) if usual else None
 
     def _flat(self, value: Any) -> Iterator[tuple[dict[str, Any], dict[str, str], tuple[Message, ...]]]:
         """The row with an instance or an exchange of its conversation brought to columns, which columns are read,
@@ -96,6 +104,12 @@ def _usual(names: tuple[str, ...]) -> dict[str, str]:
     return {f: next((c for c in COLUMNS[f] if c in names), "") for f in TEXTS}
 
 
+@functools.lru_cache(1024)
+def _usual_lone(names: tuple[str, ...]) -> dict[str, str] | None:
+    """As `_usual`, unless one of the columns may hold something else than a text."""
+    return None if {*COLUMNS["messages"], "instances", "chosen"}.intersection(names) else _usual(names)
+
+
 def _columns(value: Any) -> dict[str, Any]:
     match value:
         case str():
@@ -129,25 +143,27 @@ def _sample(row: dict[str, Any], columns: dict[str, str], turns: tuple[Message, 
     if columns["instruction"] not in row:
         wanted = columns["instruction"] or ", ".join((*COLUMNS["instruction"], "messages or conversations"))
         raise ValueError(f"no column {wanted[:200]}; columns found: {', '.join(row)[:200] or 'none'}")
-    text = {}
-    for name, column in columns.items():
-        found = row.get(column) if column else ""
-        if found is not None and not isinstance(found, str):
-            raise ValueError(f"{column!r} is {found!r:.60}; a text is needed")
-        text[name] = found if found and not found.isspace() else ""
-    instruction, given, response, system = (text[f] for f in TEXTS)
+    instruction, given, response, system = [_text(row, columns[f]) if columns[f] else "" for f in TEXTS]
     if not instruction:
         raise ValueError(f"{columns['instruction']!r} is empty; a text is needed")
     if given and says_no_input(given):
         given = ""
     # A system text is part of what a seed says, so it counts as an earlier turn of its id.
     before = (Message("system", system), *turns) if system else turns
-    name = seed_id(instruction, given, response or None, before)
+    answer = response or None
+    name = seed_id(instruction, given, answer, before)
     read, own = columns.values(), row.get("id")
-    origin = str(own) if isinstance(own, str | int) else ""
-    lineage = Lineage(name, origin=origin)
-    return Sample(name, instruction, lineage, input=given, response=response or None, system=system,
-                  turns=turns, meta={c: v for c, v in row.items() if c not in read})
+    lineage = Lineage(name, origin=str(own) if isinstance(own, str | int) else "")
+    meta = {c: v for c, v in row.items() if c not in read}
+    return Sample(name, instruction, lineage, input=given, response=answer, system=system, turns=turns, meta=meta)
+
+
+def _text(row: dict[str, Any], column: str) -> str:
+    """The text of a column; empty where there is none, or blanks alone."""
+    found = row.get(column)
+    if found is not None and not isinstance(found, str):
+        raise ValueError(f"{column!r} is {found!r:.60}; a text is needed")
+    return found if found and not found.isspace() else ""
 
 
 def _check(value: Any) -> None:
@@ -175,8 +191,13 @@ def _is_storable(value: Any, left: int = MAX_DEPTH) -> bool:
     if value is None or not left:
         return not value
     if isinstance(value, dict):
-        return all([_is_storable(key) and _is_storable(inner, left - 1) for key, inner in value.items()])
-    return all([_is_storable(inner, left - 1) for inner in value])
+        value = (*value, *value.values())
+    for inner in value:
+        if type(inner) is str and inner.isascii() and "\0" not in inner:
+            continue
+        if not _is_storable(inner, left - 1):
+            return False
+    return True
 
 
 def _is_deep(value: Any, left: int = MAX_DEPTH) -> bool:

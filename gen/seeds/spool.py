@@ -106,31 +106,30 @@ class Seen:
 
     def first(self, id: str, row: BadRow) -> BadRow | None:
         """The row that was met first with this id (16 hex digits); None where it is this one."""
-        key = int(id, 16)
-        slot = self._slot(key)
-        if place := self._slots[slot]:
+        key, keys, slots = int(id, 16), self._keys, self._slots
+        mask = len(slots) - 1
+        slot = key & mask
+        while (place := slots[slot]) and keys[place - 1] != key:
+            slot = (slot + 1) & mask
+        if place:
             file, unit = [*self._files][self._file[place - 1]]
             return BadRow(file, self._lines[place - 1], "", unit)
-        self._keys.append(key)
+        keys.append(key)
         self._lines.append(row.line)
         self._file.append(self._files.setdefault((row.file, row.unit), len(self._files)))
-        self._slots[slot] = len(self._keys)
-        if len(self._keys) * 2 > len(self._slots):
+        slots[slot] = len(keys)
+        if len(keys) * 2 > len(slots):
             self._grow()
         return None
 
-    def _slot(self, key: int) -> int:
-        """Where the key is, or where it belongs."""
-        mask, keys, slots = len(self._slots) - 1, self._keys, self._slots
-        at = key & mask
-        while slots[at] and keys[slots[at] - 1] != key:
-            at = (at + 1) & mask
-        return at
-
     def _grow(self) -> None:
-        self._slots = array("I", bytes(4 * 4 * len(self._slots)))
+        slots = self._slots = array("I", bytes(4 * 4 * len(self._slots)))
+        mask = len(slots) - 1
         for place, key in enumerate(self._keys, 1):
-            self._slots[self._slot(key)] = place
+            slot = key & mask
+            while slots[slot]:
+                slot = (slot + 1) & mask
+            slots[slot] = place
 
 
 class Rolling:
