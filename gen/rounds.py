@@ -31,6 +31,8 @@ from gen.watch import Watch
 
 GRACE = 30.0
 """Seconds that requests in flight are given when time is up."""
+AHEAD = 50_000
+"""Conversations that may wait for the gate: beyond, asking waits for it, as each takes a kilobyte of memory."""
 NOBODY = Sample("", "", Lineage(""))
 """What a conversation grew from that draws from the whole pool."""
 
@@ -63,25 +65,21 @@ class Run:
     done: int = 0
     judged: int = 0
     """Conversations done, and those of them that the gate has seen."""
-    round: int = -1
-    """The last round that the gate has judged wholly."""
+    round: int = -1  # the last one that the gate has judged wholly
     failures: int = 0
     why: str = ""
     """Why the stage ended: complete, exhausted, collapse, target, max_tokens, max_time, interrupted or enough."""
     watch: Watch = field(init=False)
     steer: Steady = field(init=False)
-    _made: Counter[int] = field(default_factory=Counter)
-    """How many samples were kept, by round."""
+    _made: Counter[int] = field(default_factory=Counter)  # samples that were kept, by round
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _measuring: set[asyncio.Task[None]] = field(default_factory=set)
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
-    _held: deque[Turn] = field(default_factory=deque)
-    """What an earlier process held, and is still to be measured."""
-    _awaited: tuple[int, str] | None = None
-    """The straggler up to which all is judged."""
+    _held: deque[Turn] = field(default_factory=deque)  # by an earlier process, and still to be measured
+    _awaited: tuple[int, str] | None = None  # the straggler up to which all is judged
     _error: BaseException | None = None
-    _is_placed: bool = False
-    """It is known where to go on."""
+    _is_judging: bool = False
+    _is_placed: bool = False  # whether it is known where to go on
 
     def __post_init__(self) -> None:
         own = Talk(self.engines, self.pool, self.recipe.seed, self.embedder)
@@ -110,8 +108,7 @@ class Run:
         """Run to the end, a budget or `stop`; returns why it ended. Errors that end a run are raised
         after everything in flight is put away."""
         clock = asyncio.get_running_loop()
-        limit = self.recipe.budget.max_time
-        timer = clock.call_later(limit * 60, self.stop, "max_time") if limit else None
+        timer = clock.call_later(limit * 60, self.stop, "max_time") if (limit := self.recipe.budget.max_time) else None
         self.supply.watch(lambda: clock.call_soon_threadsafe(self.nudge))
         recalling = asyncio.create_task(asyncio.to_thread(self.admission.remember, self.pool))
         try:
@@ -126,7 +123,8 @@ class Run:
             await self._put_away()
         await recalling
         left = self.why not in ("exhausted", "collapse", "enough") and not self.admission.behind
-        while left and await self._judge_some():
+        until = clock.time() + GRACE
+        while left and clock.time() < until and await self._judge_some():
             pass  # what landed meanwhile belongs to the dataset of a stopped run
         if self._error is not None:
             raise self._error
@@ -162,7 +160,9 @@ class Run:
         # Where measuring is slower than asking, asking waits: what waits to be measured is held in memory.
         most = abreast(self.engines.values()) if self._is_placed else 0
         while not self.why and len(self._tasks) < most and len(self._measuring) < 4 * most:
-            if self.enough() or (turn := self.order.pop(self.steer.may)) is None:
+            # with nothing under way, and nothing to judge, it is the next one that the gate waits for
+            ahead = self.done - self.judged >= AHEAD and (self._is_judging or self.order.active)
+            if ahead or self.enough() or (turn := self.order.pop(self.steer.may)) is None:
                 break
             self._start(self._turn(turn), self._tasks)
         while not self.why and self._held and len(self._measuring) < most:
@@ -216,8 +216,7 @@ class Run:
         told: Told[Grown] = await self.talk.hold(conversation, path)
         self.failures += told.result is None
         grown = told.result or failed(self.recipe.loop, seed, told.error, self.failures, self.done)
-        asked = [self.engines[role] for role in told.roles]
-        return row_of(self.stage, turn, seed, told, grown, asked, self.recipe.params)
+        return row_of(self.stage, turn, seed, told, grown, [self.engines[r] for r in told.roles], self.recipe.params)
 
     def _conversation(self, turn: Turn) -> tuple[Sample, Rollout[Grown], tuple[object, ...]]:
         """What it grows from, the conversation, and the path that decides its seeds."""
@@ -228,8 +227,7 @@ class Run:
         if self.draws:
             path = (self.stage, turn.round, turn.call)
             rng = random.Random(derive_seed(self.recipe.seed, *path, "rng"))
-            made = Beginning(self.made, self._made_until(turn.round - 2))
-            return NOBODY, loop.draw(self.seeds, made, rng), path
+            return NOBODY, loop.draw(self.seeds, Beginning(self.made, self._made_until(turn.round - 2)), rng), path
         seed = self.pool.heirs(self.stage, turn.round - 1, turn.parent)[turn.heir]
         rng = random.Random(derive_seed(self.recipe.seed, self.stage, turn.round, seed.id, "rng"))
         return seed, self.steer.loop_for(turn, loop).grow(seed, rng), (self.stage, turn.round, seed.id)
@@ -242,8 +240,11 @@ class Run:
         await recalling
         while True:
             self._moved.clear()
+            self._is_judging = True
             while not self.why and await self._judge_some():
                 pass
+            self._is_judging = False
+            self._launch()
             if not self.why and (spent := self.admission.spent()):
                 self.stop(spent)
             elif self.supply.error:
@@ -263,7 +264,7 @@ class Run:
         if rows := self.admission.pending(self.pool, before):
             await asyncio.to_thread(self.admission.judge, self.pool, rows)
             self.judged += len(rows)
-            for tell in self.heard:
+            for tell in (*self.heard, self._launch):
                 tell()
             return True
         if not self.admission.spent():
@@ -295,6 +296,5 @@ class Run:
 
     async def _put_away(self) -> None:
         """Requests in flight are recorded when that is quick, aborted when a budget ended the run."""
-        grace = None if self.why == "interrupted" and self._error is None else GRACE
-        grace = grace if self.why in ("interrupted", "max_time") else 0.0
+        grace = {"interrupted": GRACE if self._error else None, "max_time": GRACE}.get(self.why, 0.0)
         await ended(lambda: self._tasks | self._measuring, grace)

@@ -3,6 +3,7 @@
 import asyncio
 import pickle
 import random
+import time
 
 import pytest
 
@@ -10,10 +11,10 @@ from gen.core import Candidate, Completion, Grown, Request, Sampling, child, rep
 from gen.engines.scripted import Scripted
 from gen.engines.turns import Turns
 from gen.errors import GenError, Unavailable
-from gen.gate import Gate
+from gen.gate import Admission, Gate
 from gen.order import Batches, Order, Turn
 from gen.pool import Pool
-from gen.rollout import Talk
+from gen.rollout import Talk, abreast
 from gen.rounds import NOBODY
 from gen.seeds.supply import Supply
 
@@ -338,6 +339,57 @@ def test_drops_are_counted_once_when_a_run_goes_on(tmp_path, seeds, hold):
         hold(tmp_path / "run", seeds, rounds=3, width=64, budget={"target": target})
     run, _ = hold(tmp_path / "run", seeds, rounds=3)
     assert dict(run.admission.position.dropped) == dict(whole.admission.position.dropped)
+
+
+@pytest.mark.parametrize("ahead", [1, 7, 30])
+@pytest.mark.parametrize("straggler", [False, True])
+def test_asking_waits_for_a_gate_that_is_far_behind(
+    tmp_path, seeds, hold, straight, write, monkeypatch, ahead, straggler
+):
+    """What waits for the gate is bounded, and neither waits for the other for ever."""
+    monkeypatch.setattr("gen.rounds.AHEAD", ahead)
+    judge, found, most = Admission.judge, [], [0]
+
+    def slowly(self, pool, rows):
+        time.sleep(0.01)
+        judge(self, pool, rows)
+
+    class Watched(Scripted):
+        done = 0
+
+        async def complete(self, request):
+            if straggler and "number 0." in request.messages[-1].content:
+                while self.done < ahead and self.done < 30:
+                    await asyncio.sleep(0.001)
+            self.done += 1
+            most[0] = max(most[0], found[0].done - found[0].judged)
+            return await super().complete(request)
+
+    monkeypatch.setattr(Admission, "judge", slowly)
+    run, kept = hold(tmp_path / "run", seeds, engine=Watched(write, width=4), on_run=found.append, rounds=5)
+    assert (run.why, texts(kept)) == ("complete", straight)
+    assert most[0] < ahead + abreast(run.engines.values())
+
+
+def test_an_interrupted_run_does_not_wait_for_all_that_a_slow_gate_has_left(
+    tmp_path, seeds, hold, straight, monkeypatch
+):
+    judge = Admission.judge
+
+    def slowly(self, pool, rows):
+        time.sleep(0.05 * len(rows))
+        judge(self, pool, rows)
+
+    monkeypatch.setattr("gen.rounds.GRACE", 0.3)
+    monkeypatch.setattr("gen.gate.BATCH", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Admission, "judge", slowly)
+        stop = lambda run: asyncio.get_running_loop().call_later(0.5, run.stop, "interrupted")
+        run, kept = hold(tmp_path / "run", seeds, rounds=5, on_run=stop)
+    assert run.why == "interrupted"
+    assert run.judged < run.done - 20
+    assert texts(kept) == straight[: len(kept)]
+    assert texts(hold(tmp_path / "run", seeds, rounds=5)[1]) == straight
 
 
 def test_the_gate_reads_little_while_it_waits_for_a_straggler(tmp_path, seeds, hold, write, monkeypatch):
