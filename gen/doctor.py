@@ -43,6 +43,7 @@ KNOWN = {
     "TRANSFORMERS_OFFLINE": "models come from the cache alone",
     "CUDA_VISIBLE_DEVICES": "only these GPUs are used",
     "GEN_VLLM_PYTHON": "the Python whose vLLM is started",
+    "GEN_CACHE": "what was read of large files is kept there",
 }
 
 
