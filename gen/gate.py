@@ -14,7 +14,7 @@ from gen.errors import GenError, RecipeError
 from gen.pool import GrownRow, Pool, of_stage
 from gen.sections import Budget
 
-BATCH = 64
+BATCH = 256
 """Conversations that are judged in one go, and committed in one transaction."""
 UNSCORED = Verdict(False, "unscored", note="never measured, because a cheaper filter dropped it first (--score-all)")
 

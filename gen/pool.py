@@ -24,7 +24,7 @@ from gen.tally import FAILED, SOUND, TALLY, FunnelRow, Key
 T = TypeVar("T")
 PAGE = 64
 """Rows that a stream reads at a time: a cursor left open would keep the write-ahead log from being reset."""
-RECENT = 512
+RECENT = 1024
 """Conversations that were stored last and stay in memory: the gate and the heirs ask for nearly all of them at once."""
 
 
