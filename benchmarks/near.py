@@ -2,7 +2,7 @@
 
 What `jaccard` costs and drops beside datasketch and rensa, which are used as their guides show (MinHash of 128
 permutations, LSH at 0.7) on the same n-grams, and are given the words, while ours begins with the text, judged as the
-gate does it: one after the other, announced in batches of 64. A dropped row is right where its Jaccard similarity with
+gate does it: one after the other, a batch announced at a time. A dropped row is right where its Jaccard similarity with
 a row kept before it, by the same side, is 0.7 or more, and a kept one is missed where it is. Both are counted by
 comparing with all through an inverted index of all n-grams, which `jaccard` must equal row by row. Then its growth, to
 LARGEST rows: beyond the file they are its rows, in each of which a tenth of the words are drawn anew from all words as
