@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+
 from filters.dedup import _inverted
 from filters.dedup._inverted import Inverted
 
