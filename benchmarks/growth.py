@@ -147,13 +147,14 @@ def hold(folder: Path, args: argparse.Namespace, stop_at: int) -> dict[str, Any]
     gen.crew.Gate = Timed
 
     async def watch(flow: Any) -> None:
-        every = max(1, args.candidates // args.marks)
+        every, due = max(1, args.candidates // args.marks), 0
         while True:
             await asyncio.sleep(0.05)
             at = [*flow.runs.values()][-1].admission.position
             judged = at.kept + sum(dict(at.dropped).values())
-            if judged >= every * (len(marks) + 1):
+            if due and judged >= due:
                 marks.append(_mark(folder, judged, clock.seconds))
+            due = every * (judged // every + 1)
             if stop_at and judged >= stop_at:
                 flow.stop("interrupted")
 
