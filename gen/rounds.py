@@ -30,7 +30,7 @@ from gen.seeds.supply import Beginning, Supply
 from gen.watch import Watch
 
 GRACE = 30.0
-"""Seconds that requests in flight are given when time is up."""
+"""Seconds that requests in flight are given when time is up, and the gate of a stopped run for what has landed."""
 AHEAD = 50_000
 """Conversations that may wait for the gate: beyond, asking waits for it, as each takes a kilobyte of memory."""
 NOBODY = Sample("", "", Lineage(""))

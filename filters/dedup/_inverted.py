@@ -13,7 +13,7 @@ FEW = 4096
 
 class Inverted:
     """For each key the members that have it, numbered from 0 as they came; to be asked how many of some keys each
-    member has, in microseconds a million members."""
+    member has, which takes some 50 microseconds a million members and key."""
 
     def __init__(self) -> None:
         self.size = 0
