@@ -46,8 +46,8 @@ class Order:
     def resume(self, begun: int, turns: Iterable[Turn], under_way: Iterable[Turn] = ()) -> None:
         """Go on where an earlier process was: so many seeds are begun with, these turns are still to be held, and those
         were, but are not done. Where all seeds are known, what grew from others than these is left alone."""
-        count = len(self._seeds) if self._seeds.closed else None
-        ours = [turn for turn in turns if count is None or self._seed_of(turn) < count]
+        count = len(self._seeds) if self._seeds.closed else begun
+        ours = list(turns) if begun <= count else [turn for turn in turns if self._seed_of(turn) < count]
         self._next, self._ready, self._active = begun, ours, {*under_way}
         heapq.heapify(self._ready)
 
