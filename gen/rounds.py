@@ -133,8 +133,7 @@ class Run:
     def stop(self, why: str) -> None:
         """End cleanly: no new question; what is in flight is still recorded."""
         if not self.why:
-            self.why = why
-            self.talk.stopping = self.admission.hurry = True
+            self.why, self.talk.stopping, self.admission.hurry = why, True, True
             self._moved.set()
 
     async def _resume(self, recalling: asyncio.Task[None]) -> None:
@@ -205,7 +204,6 @@ class Run:
             await self._measure(turn, row)
 
     async def _measure(self, turn: Turn, row: GrownRow) -> None:
-        """The lineage has gone on already: only the gate waits for this."""
         sound = [c for c in row.candidates if c.failure is None]
         await self.assessor.ask(c.sample for c in sound if not c.given)
         await together(*(self.assessor.embed(c.sample) for c in sound if c.given))
@@ -257,7 +255,9 @@ class Run:
 
     async def _judge_some(self) -> bool:
         """Judge the next finished conversations of a round in canonical order; False when there is none."""
-        front, border = self.order.frontier(), (self.round + 2, "")
+        # what an earlier command held of later rounds has gaps that are none of this one's
+        last = self.round + 2 if self.draws else min(self.round + 2, self.recipe.rounds + 1)
+        front, border = self.order.frontier(), (last, "")
         before = min((front.round, front.call), border) if front else border
         if before == self._awaited:
             return False

@@ -127,6 +127,27 @@ def test_an_interrupted_run_records_what_was_in_flight_and_goes_on(tmp_path, see
     assert asked == sum(reference.talk.replies.values()), "nothing was asked twice"
 
 
+@pytest.mark.parametrize("most", range(4, 24, 4))
+def test_fewer_rounds_than_were_begun_leave_what_is_beyond_to_a_later_run(tmp_path, seeds, hold, straight, write, most):
+    """The gate does not pass by what is missing of a round that was interrupted."""
+    runs, late = [], []
+
+    class Stopping(Scripted):
+        async def complete(self, request):
+            if runs[0].admission.position.round == 5:
+                late.append(request)
+            if len(late) > most:
+                runs[0].stop("interrupted")
+            await asyncio.sleep(0.02 if len(late) == 1 else 0)
+            return await super().complete(request)
+
+    hold(tmp_path / "run", seeds, engine=Stopping(write, width=3), rounds=5, on_run=runs.append)
+    assert (runs[0].why, runs[0].admission.position.round) == ("interrupted", 5)
+    fewer, _ = hold(tmp_path / "run", seeds, rounds=3)
+    assert fewer.why == "complete"
+    assert texts(hold(tmp_path / "run", seeds, rounds=5)[1]) == straight
+
+
 def test_the_engine_is_kept_busy_while_one_lineage_straggles(tmp_path, seeds, hold, write):
     """No barrier between rounds: everything but the straggler's own family finishes meanwhile."""
     class Straggling(Scripted):
