@@ -44,7 +44,7 @@ def read_seeds(
 
 def _seeds(origins: Sequence[Origin], shape: Shape, limit: int | None, strict: bool, max_line: int) -> SeedFile:
     spool, seen, content, licences = Spool(), Seen(), Rolling("seeds"), set[str]()
-    found = SeedFile(spool, names=tuple(o.shown for o in origins), notes=tuple(o.note for o in origins if o.note))
+    found = SeedFile(spool)
     for origin, row, sample in _read(origins, shape, max_line):
         if sample is None:
             if strict:

@@ -48,14 +48,22 @@ class Facts(Value, frozen=True):
 
 
 def read_once(origins: Sequence[Origin], params: Any, read: Callable[[], SeedFile]) -> SeedFile:
-    """What `read` returns or returned, given these origins and `params` (JSON values that decide what is read)."""
+    """What `read` returns or returned, given these origins and `params` (JSON values that decide what is read), with
+    the origins' names and notes."""
+    found = _once(origins, params, read)
+    found.names = tuple(origin.shown for origin in origins)
+    found.notes = tuple(origin.note for origin in origins if origin.note)
+    return found
+
+
+def _once(origins: Sequence[Origin], params: Any, read: Callable[[], SeedFile]) -> SeedFile:
     folder = _folder()
     stamps = _stamps(origins) if folder else None
     if not folder or stamps is None:
         return read()
     said = [[origin.name, sorted(origin.licences)] for origin in origins]
     path = folder / digest(said, params, stamps, _stamp(Path(__file__).parent.rglob("*.py")), size=32)
-    if found := _loaded(path, origins):
+    if found := _loaded(path):
         return found
     began, at = time.monotonic(), time.time_ns()
     fresh = read()
@@ -113,7 +121,7 @@ def _store(path: Path, found: SeedFile) -> None:
         old.unlink(missing_ok=True)
 
 
-def _loaded(path: Path, origins: Sequence[Origin]) -> SeedFile | None:
+def _loaded(path: Path) -> SeedFile | None:
     try:
         file = path.open("rb")
         os.utime(path)
@@ -132,9 +140,7 @@ def _loaded(path: Path, origins: Sequence[Origin]) -> SeedFile | None:
         file.close()
         return None
     bad, repeats = _noted(*facts.bad), _noted(*facts.repeats)
-    names = tuple(origin.shown for origin in origins)
-    notes = tuple(origin.note for origin in origins if origin.note)
-    return SeedFile(Spool.of(file, HEAD + size, ends), facts.digest, bad, repeats, names, notes, facts.licences)
+    return SeedFile(Spool.of(file, HEAD + size, ends), facts.digest, bad, repeats, licences=facts.licences)
 
 
 def _checksum(file: BinaryIO, check: int) -> int:
